@@ -1,0 +1,1 @@
+"""A multi-tenant, Loki-compatible log store on Arrow and Parquet."""

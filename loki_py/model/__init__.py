@@ -1,0 +1,4 @@
+"""What everything else talks about.
+
+Reading order: `labels`, `matchers`, `batch`.
+"""

@@ -1,0 +1,191 @@
+"""Scans: what a reader is asked for, and the readable pieces it answers with."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
+from loki_py.model.labels import LabelSet
+from loki_py.model.matchers import Matcher
+
+ALL_METADATA = None
+"""Stands for "every structured-metadata name" in `Columns.metadata`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns a reader must load beside stream and timestamp.
+
+    Attributes:
+        line: whether lines are needed.
+        metadata: the metadata names needed; ALL_METADATA (None) for all.
+    """
+
+    line: bool = True
+    metadata: frozenset[str] | None = ALL_METADATA
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One selection of entries, as the plan of a query asks for it.
+
+    Attributes:
+        matchers: what streams must match, all of them.
+        start_ns, end_ns: the half-open interval [start_ns, end_ns).
+        columns: what to load.
+        newest_first: in which order the units are wanted.
+        literals: byte strings that every line of interest contains; a reader
+            may use them to skip whole pieces, and may ignore them.
+    """
+
+    matchers: tuple[Matcher, ...]
+    start_ns: int
+    end_ns: int
+    columns: Columns = field(default_factory=Columns)
+    newest_first: bool = True
+    literals: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ReadStats:
+    """What reading really cost; units of work add to it, sums are exact.
+
+    Attributes:
+        head_rows, head_bytes: entries and their line bytes read from heads.
+        block_rows, block_bytes: the same from local blocks and packs, uncompressed.
+        metadata_bytes: structured metadata of what was read.
+        compressed_bytes: bytes fetched from packs.
+        chunks_matched: chunks that the index named for the matchers and the time.
+        chunks_read: chunks of which anything was read.
+        units_skipped: units that were proved to hold nothing of interest.
+        duplicates: rows dropped as duplicates.
+        packs_fetched: packs of which anything was fetched.
+    """
+
+    head_rows: int = 0
+    head_bytes: int = 0
+    block_rows: int = 0
+    block_bytes: int = 0
+    metadata_bytes: int = 0
+    compressed_bytes: int = 0
+    chunks_matched: int = 0
+    chunks_read: int = 0
+    units_skipped: int = 0
+    duplicates: int = 0
+    packs_fetched: int = 0
+
+    def add(self, other: "ReadStats") -> None:
+        """Add the other's counts to these."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class ScanUnit(Protocol):
+    """One readable run of entries: a piece of a head, a block, row groups of a pack.
+
+    A unit is a promise to read; nothing is read before `read`. Bounds are exact
+    or wider. Rows of one unit are duplicates neither of each other nor of rows
+    of any other unit of the same scan.
+    """
+
+    @property
+    def streams(self) -> Sequence[LabelSet]:
+        """The label sets, in the order that `stream` columns index."""
+        ...
+
+    @property
+    def min_ns(self) -> int:
+        """No row is older."""
+        ...
+
+    @property
+    def max_ns(self) -> int:
+        """No row is newer."""
+        ...
+
+    @property
+    def rows_max(self) -> int:
+        """At most this many rows come back."""
+        ...
+
+    def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
+        """Return the rows that match the scan's streams and time, in any order.
+
+        Blocking; called on worker threads, several at once.
+
+        Raises: CorruptData, ObjectNotFound, Unavailable.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchUnit:
+    """A unit whose rows are already in memory."""
+
+    batch: EntryBatch
+    in_head: bool = True
+
+    @property
+    def streams(self) -> Sequence[LabelSet]:
+        return self.batch.streams
+
+    @property
+    def min_ns(self) -> int:
+        return int(self.batch.timestamp_ns.min())
+
+    @property
+    def max_ns(self) -> int:
+        return int(self.batch.timestamp_ns.max())
+
+    @property
+    def rows_max(self) -> int:
+        return len(self.batch)
+
+    def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
+        """Return the batch with the wanted columns; counts what it holds."""
+        batch = projected(self.batch, columns)
+        line_bytes = 0 if batch.line is None else int(batch.line_bytes().sum())
+        if self.in_head:
+            stats.head_rows += len(batch)
+            stats.head_bytes += line_bytes
+        else:
+            stats.block_rows += len(batch)
+            stats.block_bytes += line_bytes
+        stats.metadata_bytes += int(batch.metadata_bytes().sum())
+        return batch
+
+
+def projected(batch: EntryBatch, columns: Columns) -> EntryBatch:
+    """Return the batch with only the wanted columns."""
+    wanted: Collection[str] = (
+        batch.metadata if columns.metadata is ALL_METADATA else columns.metadata
+    )
+    return EntryBatch(
+        batch.streams,
+        batch.stream,
+        batch.timestamp_ns,
+        batch.line if columns.line else None,
+        {name: col for name, col in batch.metadata.items() if name in wanted},
+        None if columns.metadata == frozenset() else batch.metadata_rest,
+    )
+
+
+def rows_in(
+    streams_wanted: "np.typing.NDArray[np.bool_]",
+    stream: StreamIndex,
+    timestamp_ns: Timestamps,
+    *,
+    start_ns: int,
+    end_ns: int,
+) -> "np.typing.NDArray[np.bool_]":
+    """Return bool[n]: the row's stream is wanted and its time in [start_ns, end_ns).
+
+    Args:
+        streams_wanted: bool, by position in the batch's `streams`.
+    """
+    mask = (timestamp_ns >= start_ns) & (timestamp_ns < end_ns)
+    if not streams_wanted.all():
+        mask &= streams_wanted[stream]
+    return mask

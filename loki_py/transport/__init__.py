@@ -1,0 +1,1 @@
+"""Calls between components: `abc` says what may be called, `local` calls it."""

@@ -1,0 +1,70 @@
+"""What components may ask of each other, in one process or across many."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from loki_py.errors import LokiError
+from loki_py.model.batch import EntryBatch
+from loki_py.model.labels import LabelSet
+from loki_py.model.matchers import Matcher
+from loki_py.model.scan import Scan, ScanUnit
+
+
+@dataclass(frozen=True, slots=True)
+class PushAnswer:
+    """What an ingester did with a batch.
+
+    Attributes:
+        rejected: position in the batch's `streams` to why (some of) its
+            entries were refused; everything not refused is durable.
+    """
+
+    rejected: Mapping[int, LokiError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The readable pieces that an ingester holds for a scan.
+
+    Attributes:
+        units: in the scan's order.
+        packs_covered: keys of packs all of whose entries the units hold, so
+            that the reader must not read those packs too.
+        chunks_matched: chunks that matched streams and time.
+    """
+
+    units: Sequence[ScanUnit]
+    packs_covered: frozenset[str] = frozenset()
+    chunks_matched: int = 0
+
+
+class IngesterClient(Protocol):
+    """One ingester, as distributors and queriers see it."""
+
+    async def push(self, tenant: str, batch: EntryBatch) -> PushAnswer:
+        """Store the batch; returns once what is accepted is on disk, fsynced.
+
+        Raises: Unavailable where nothing of the batch was accepted.
+        """
+        ...
+
+    async def select(self, tenant: str, scan: Scan) -> Selection:
+        """Return what matches the scan and is not (only) in object storage."""
+        ...
+
+    async def series(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> Sequence[LabelSet]:
+        """Return the label sets of matching streams with entries in the interval.
+
+        No matchers select every stream.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Write everything held to object storage; returns when it is durable.
+
+        Raises: Unavailable where the object store refuses.
+        """
+        ...
