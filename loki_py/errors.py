@@ -13,12 +13,12 @@
     │   ├── Overloaded                 a bound of ours is reached          -> 503
     │   ├── DurabilityFailed           the disk did not take the bytes     -> 500
     │   └── QueryTimeout               the query ran out of its time       -> 504
-    ├── CorruptData                bytes on disk or wire broke the format  -> never shown
+    ├── CorruptData                bytes on disk or wire broke the format  -> hidden
     │   ├── BadChecksum
     │   ├── BadMagic
     │   ├── UnknownVersion
     │   └── TruncatedData
-    └── ObjectNotFound             no object has this key                  -> never shown
+    └── ObjectNotFound             no object has this key                  -> hidden
 
 `api.errors` is the only module that turns these into HTTP answers.
 """
