@@ -1,0 +1,216 @@
+"""Settings as frozen values: what may be configured, and what it defaults to.
+
+A field's alias is its key in a configuration file: Loki's spelling where the
+meaning is Loki's. The field's own name carries the unit. This module is the
+only place where the two meet.
+
+Not here: reading text and finding unknown keys (`loader`), per-tenant limits
+(`limits`).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from loki_py.config.units import (
+    NS_PER_S,
+    parse_bytes,
+    parse_duration_ns,
+    print_bytes,
+    print_duration,
+)
+
+MIB = 1 << 20
+MINUTE_NS = 60 * NS_PER_S
+HOUR_NS = 60 * MINUTE_NS
+
+
+def _duration_of(value: object) -> int:
+    """Return nanoseconds; a bare number is nanoseconds, as Go reads it."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return parse_duration_ns(value)
+
+
+DurationNs = Annotated[
+    int,
+    BeforeValidator(_duration_of),
+    PlainSerializer(print_duration),
+]
+SizeBytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(print_bytes)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Ratio = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True
+    )
+
+
+class ServerConfig(Section):
+    """`server`: where the process listens, and how it stops."""
+
+    http_listen_address: str = "127.0.0.1"
+    http_listen_port: Port = 3100
+    grpc_listen_address: str = "127.0.0.1"
+    grpc_listen_port: Port = 9095
+    http_idle_ns_max: DurationNs = Field(
+        120 * NS_PER_S, alias="http_server_idle_timeout"
+    )
+    shutdown_ns_max: DurationNs = Field(
+        30 * NS_PER_S, alias="graceful_shutdown_timeout"
+    )
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    log_format: Literal["logfmt", "json"] = "logfmt"
+
+
+class FilesystemConfig(Section):
+    """`common.storage.filesystem`: objects as files."""
+
+    chunks_directory: str = ""
+
+
+class StorageConfig(Section):
+    """`common.storage`: where flushed data lives."""
+
+    filesystem: FilesystemConfig = FilesystemConfig()
+
+
+class CommonConfig(Section):
+    """`common`: what several components share."""
+
+    path_prefix: str = "./data"
+    instance_id: str = ""
+    storage: StorageConfig = StorageConfig()
+
+
+class DistributorConfig(Section):
+    """`distributor`: bounds on what one push, and all at once, may weigh.
+
+    Attributes:
+        body_bytes_max: a body as it came.
+        decoded_bytes_max: a body after decompression.
+        inflight_bytes_max: decoded bytes of all pushes that wait; beyond, 503.
+    """
+
+    body_bytes_max: SizeBytes = Field(100 * MIB, alias="max_recv_msg_size")
+    decoded_bytes_max: SizeBytes = Field(256 * MIB, alias="max_decompressed_size")
+    inflight_bytes_max: SizeBytes = Field(512 * MIB, alias="max_inflight_size")
+
+
+class WalConfig(Section):
+    """`ingester.wal`: when an acknowledged entry is on disk.
+
+    Attributes:
+        sync: `always`: before the acknowledgement, nothing can be lost;
+            `interval`: at least every `sync_interval_ns`, so that a crash of
+            the machine can lose that much; `never`: whenever the system likes.
+            A crash of the process alone loses nothing in any of them.
+    """
+
+    directory: str = Field("", alias="dir")
+    sync: Literal["always", "interval", "never"] = "always"
+    sync_interval_ns: DurationNs = Field(100_000_000, alias="sync_interval")
+
+
+class IngesterConfig(Section):
+    """`ingester`: how long entries stay in memory and on local disk.
+
+    Attributes:
+        head_bytes_max: lines in memory at which a generation is sealed.
+        head_age_ns_max: age at which it is sealed anyway.
+        block_bytes_target: lines in one block of a block file.
+        pack_bytes_target: unflushed lines at which a tenant is flushed.
+        hot_tier_bytes_max: block files kept after their flush, for fast reads.
+        chunk_idle_ns, chunk_age_ns_max: a tenant's data is flushed when nothing
+            came for so long, or when its oldest part is so old.
+        unordered_window_ns: how far behind its stream's newest entry an entry
+            may be; 0 means no window, every entry is taken.
+        memory_bytes_max: bytes of heads and pushes in flight beyond which
+            pushes are refused; 0 means a share of the machine's memory.
+        disk_ratio_max: share of the file system in use beyond which pushes
+            are refused.
+    """
+
+    head_bytes_max: SizeBytes = Field(32 * MIB, alias="head_size")
+    head_age_ns_max: DurationNs = Field(5 * MINUTE_NS, alias="head_max_age")
+    block_bytes_target: SizeBytes = Field(1 * MIB, alias="block_size")
+    block_directory: str = Field("", alias="block_dir")
+    pack_bytes_target: SizeBytes = Field(256 * MIB, alias="pack_target_size")
+    hot_tier_bytes_max: SizeBytes = Field(2_048 * MIB, alias="hot_tier_size")
+    flush_check_ns: DurationNs = Field(10 * NS_PER_S, alias="flush_check_period")
+    flush_on_shutdown: bool = False
+    chunk_idle_ns: DurationNs = Field(30 * MINUTE_NS, alias="chunk_idle_period")
+    chunk_age_ns_max: DurationNs = Field(2 * HOUR_NS, alias="max_chunk_age")
+    unordered_window_ns: DurationNs = Field(HOUR_NS, alias="unordered_writes_window")
+    returned_errors_max: int = Field(10, alias="max_returned_stream_errors", ge=0)
+    memory_bytes_max: SizeBytes = Field(0, alias="memory_ceiling")
+    disk_ratio_max: Ratio = Field(0.95, alias="disk_ceiling_ratio")
+    wal: WalConfig = WalConfig()
+
+
+class QuerierConfig(Section):
+    """`querier`: how queries run.
+
+    Attributes:
+        concurrent_max: queries that run at once in this process.
+        threads_count: threads that read and evaluate; 0 means one per core.
+    """
+
+    concurrent_max: Count = Field(4, alias="max_concurrent")
+    threads_count: int = Field(0, alias="worker_threads", ge=0)
+    multi_tenant_queries: bool = Field(
+        default=False, alias="multi_tenant_queries_enabled"
+    )
+
+
+class FrontendConfig(Section):
+    """`frontend`: how queries wait, and how answers leave."""
+
+    outstanding_max: Count = Field(2_048, alias="max_outstanding_per_tenant")
+    compress_responses: bool = True
+
+
+class RuntimeConfig(Section):
+    """`runtime_config`: files of per-tenant overrides, read again while running."""
+
+    file: str = ""
+    period_ns: DurationNs = Field(10 * NS_PER_S, alias="period")
+
+
+class Config(Section):
+    """Everything that a configuration file may say."""
+
+    target: str = "all"
+    auth_enabled: bool = False
+    no_auth_tenant: str = "fake"
+    server: ServerConfig = ServerConfig()
+    common: CommonConfig = CommonConfig()
+    distributor: DistributorConfig = DistributorConfig()
+    ingester: IngesterConfig = IngesterConfig()
+    querier: QuerierConfig = QuerierConfig()
+    frontend: FrontendConfig = FrontendConfig()
+    runtime: RuntimeConfig = Field(RuntimeConfig(), alias="runtime_config")
+
+    @property
+    def wal_directory(self) -> str:
+        """Where WAL segments are."""
+        return self.ingester.wal.directory or self._below_prefix("wal")
+
+    @property
+    def block_directory(self) -> str:
+        """Where local block files are."""
+        return self.ingester.block_directory or self._below_prefix("blocks")
+
+    @property
+    def chunks_directory(self) -> str:
+        """Where the filesystem object store is."""
+        chosen = self.common.storage.filesystem.chunks_directory
+        return chosen or self._below_prefix("chunks")
+
+    def _below_prefix(self, name: str) -> str:
+        return f"{self.common.path_prefix.rstrip('/')}/{name}"
