@@ -82,12 +82,51 @@ class ReadStats:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
+@dataclass(frozen=True, slots=True)
+class StreamRuns:
+    """When each stream of a unit has entries; four columns of equal length.
+
+    A stream may stand in several runs. Bounds are exact or wider, both ends
+    included; every row of the unit lies in a run of its stream.
+
+    Attributes:
+        stream: position in the unit's `streams`.
+        min_ns, max_ns: no row of the run is older, or newer.
+    """
+
+    stream: StreamIndex
+    min_ns: Timestamps
+    max_ns: Timestamps
+
+    @classmethod
+    def of(cls, stream: StreamIndex, timestamp_ns: Timestamps) -> "StreamRuns":
+        """Return the exact runs of rows, fastest where rows of a stream adjoin."""
+        if len(stream) == 0:
+            return cls(stream, timestamp_ns, timestamp_ns)
+        starts = _run_starts(stream)
+        if len(starts) * 8 > len(stream):
+            order = np.argsort(stream, kind="stable")
+            stream, timestamp_ns = stream[order], timestamp_ns[order]
+            starts = _run_starts(stream)
+        return cls(
+            stream[starts],
+            np.minimum.reduceat(timestamp_ns, starts),
+            np.maximum.reduceat(timestamp_ns, starts),
+        )
+
+
+def _run_starts(stream: StreamIndex) -> "np.typing.NDArray[np.intp]":
+    return np.flatnonzero(np.concatenate(([True], stream[1:] != stream[:-1])))
+
+
 class ScanUnit(Protocol):
     """One readable run of entries: a piece of a head, a block, row groups of a pack.
 
     A unit is a promise to read; nothing is read before `read`. Bounds are exact
-    or wider. Rows of one unit are duplicates neither of each other nor of rows
-    of any other unit of the same scan.
+    or wider. Rows of one unit are never duplicates of each other, nor of rows
+    of another unit of the same origin. Units of different origins may hold the
+    same entry (replicas, an entry pushed twice, local data and the pack made of
+    it): `querier.merge` drops those, and what it returns is free of duplicates.
     """
 
     @property
@@ -110,6 +149,16 @@ class ScanUnit(Protocol):
         """At most this many rows come back."""
         ...
 
+    @property
+    def origin(self) -> str:
+        """What the unit is a piece of: one head, one block file, one pack."""
+        ...
+
+    @property
+    def runs(self) -> StreamRuns:
+        """When each stream has entries; cheap, asked for once a query."""
+        ...
+
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows that match the scan's streams and time, in any order.
 
@@ -126,6 +175,11 @@ class BatchUnit:
 
     batch: EntryBatch
     in_head: bool = True
+    origin: str = ""
+
+    @property
+    def runs(self) -> StreamRuns:
+        return StreamRuns.of(self.batch.stream, self.batch.timestamp_ns)
 
     @property
     def streams(self) -> Sequence[LabelSet]:
