@@ -1,0 +1,142 @@
+"""How each kind of limit is read from configuration and printed again.
+
+A kind is a pair of pure functions: `parse` takes what YAML gave and raises
+ValueError, `show` gives back what YAML would hold.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loki_py.config import units
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way to write a limit."""
+
+    parse: Callable[[Any], Any]
+    show: Callable[[Any], Any] = lambda value: value
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"not true or false: {value!r}")
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"not a whole number of 0 or more: {value!r}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"not a text: {value!r}")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if value is None:
+        return ()
+    if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ValueError(f"not a list of texts: {value!r}")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return value
+    raise ValueError(f"not a mapping with text keys: {value!r}")
+
+
+def _mebibytes(value: object) -> int:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return int(value * 1024 * 1024)
+    raise ValueError(f"not a number of MB: {value!r}")
+
+
+def _items(value: object) -> Sequence[Mapping[str, Any]]:
+    if value is None:
+        return ()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_mapping(item) for item in value]
+    raise ValueError(f"not a list: {value!r}")
+
+
+def one_of(*words: str) -> Kind:
+    """Return the kind whose values are exactly `words`."""
+
+    def parse(value: object) -> str:
+        if value in words:
+            return str(value)
+        raise ValueError(f"not one of {', '.join(words)}: {value!r}")
+
+    return Kind(parse)
+
+
+def mapping_of(kind: Kind) -> Kind:
+    """Return the kind of mappings from any text to values of `kind`."""
+    return Kind(
+        lambda value: {k: kind.parse(v) for k, v in _mapping(value).items()},
+        lambda value: {k: kind.show(v) for k, v in value.items()},
+    )
+
+
+def list_of(fields: Mapping[str, tuple[Kind, Any]], make: Callable[..., Any]) -> Kind:
+    """Return the kind of lists of records made by `make` from `fields`.
+
+    Args:
+        fields: name in YAML and of the argument to (kind, default).
+    """
+
+    def parse(value: object) -> tuple[Any, ...]:
+        return tuple(make(**record_of(item, fields)) for item in _items(value))
+
+    def show(value: Sequence[Any]) -> list[dict[str, Any]]:
+        return [
+            {name: kind.show(getattr(item, name)) for name, (kind, _) in fields.items()}
+            for item in value
+        ]
+
+    return Kind(parse, show)
+
+
+def record_of(
+    item: Mapping[str, Any], fields: Mapping[str, tuple[Kind, Any]]
+) -> dict[str, Any]:
+    """Return the parsed fields of one record, defaults where they are missing.
+
+    Raises: ValueError, naming the field.
+    """
+    unknown = sorted(set(item) - set(fields))
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0]!r}")
+    return {
+        name: parse_named(name, kind, item[name]) if name in item else default
+        for name, (kind, default) in fields.items()
+    }
+
+
+def parse_named(name: str, kind: Kind, value: object) -> Any:
+    """Return the parsed value; errors name the field."""
+    try:
+        return kind.parse(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+BOOLEAN = Kind(_boolean)
+COUNT = Kind(_count)
+TEXT = Kind(_text)
+TEXTS = Kind(_texts, list)
+MAPPING = Kind(_mapping, dict)
+BYTES = Kind(units.parse_bytes, units.print_bytes)
+MEBIBYTES = Kind(_mebibytes, lambda value: value / (1024 * 1024))
+DURATION = Kind(units.parse_duration_ns, units.print_duration)
+TIME = Kind(units.parse_time_ns, lambda ns: units.print_time(ns) if ns else 0)
