@@ -1,1 +1,4 @@
-"""Being built."""
+"""What every format of ours is made of.
+
+Reading order: `checksum`, `decbuf`, `framing`.
+"""
