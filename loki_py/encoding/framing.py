@@ -106,14 +106,19 @@ def decode_frame(buffer: Buffer, offset: int, *, seed: int) -> Frame:
         BadChecksum: header or payload changed; `iter_frames_or_damage` goes on
             behind either.
     """
-    frame = _checked_header(buffer, offset, seed=seed)
-    if frame.end > len(buffer):
+    length, kind, payload_crc = _checked_header(buffer, offset, seed=seed)
+    start, end = offset + FRAME_HEADER_BYTES, offset + frame_bytes(length)
+    if end > len(buffer):
         raise TruncatedData(
-            f"frame at byte {offset} wants {frame.end - offset} bytes, "
+            f"frame at byte {offset} wants {end - offset} bytes, "
             f"{len(buffer) - offset} remain"
         )
-    _check_payload(buffer, frame)
-    return frame
+    found = crc32c(buffer.slice(start, end - start))
+    if found != payload_crc:
+        raise BadChecksum(
+            f"frame at byte {offset} has checksum {found:08x}, not {payload_crc:08x}"
+        )
+    return Frame(offset, kind, buffer.slice(start, length), end)
 
 
 def iter_frames(buffer: Buffer, *, offset: int = 0, seed: int) -> Iterator[Frame]:
@@ -171,14 +176,14 @@ def find_frame(buffer: Buffer, offset: int, *, seed: int) -> int | None:
     return None
 
 
-def _checked_header(buffer: Buffer, offset: int, *, seed: int) -> Frame:
-    """Return the frame as its header tells it, its payload not yet checked."""
+def _checked_header(buffer: Buffer, offset: int, *, seed: int) -> tuple[int, int, int]:
+    """Return length, kind and payload checksum of the header at `offset`."""
     if len(buffer) - offset < FRAME_HEADER_BYTES:
         raise TruncatedData(
             f"frame header at byte {offset} wants {FRAME_HEADER_BYTES} bytes, "
             f"{len(buffer) - offset} remain"
         )
-    length, kind, _, header_crc = _HEADER.unpack_from(buffer, offset)
+    length, kind, payload_crc, header_crc = _HEADER.unpack_from(buffer, offset)
     found = crc32c(buffer.slice(offset, _CHECKED.size), seed=seed)
     if found != header_crc:
         raise BadChecksum(
@@ -190,28 +195,17 @@ def _checked_header(buffer: Buffer, offset: int, *, seed: int) -> Frame:
             f"frame at byte {offset} is {length} bytes; "
             f"limit is {FRAME_PAYLOAD_BYTES_MAX}"
         )
-    payload = buffer.slice(offset + FRAME_HEADER_BYTES, length)
-    return Frame(offset, kind, payload, offset + frame_bytes(length))
-
-
-def _check_payload(buffer: Buffer, frame: Frame) -> None:
-    start = frame.offset + FRAME_HEADER_BYTES
-    (payload_crc,) = _U32.unpack_from(buffer, frame.offset + 8)
-    found = crc32c(buffer.slice(start, frame.end - start))
-    if found != payload_crc:
-        raise BadChecksum(
-            f"frame at byte {frame.offset} has checksum {found:08x}, "
-            f"not {payload_crc:08x}"
-        )
+    return length, kind, payload_crc
 
 
 def _damage(buffer: Buffer, offset: int, reason: str, *, seed: int) -> Damaged:
     try:
-        end = _checked_header(buffer, offset, seed=seed).end
+        length, _, _ = _checked_header(buffer, offset, seed=seed)
     except CorruptData:
         pass
     else:
         # The length can be trusted: what was lost ends where it says.
+        end = offset + frame_bytes(length)
         return Damaged(offset, min(end, len(buffer)), reason, end > len(buffer))
     found = find_frame(buffer, offset + FRAME_ALIGNMENT, seed=seed)
     if found is not None:

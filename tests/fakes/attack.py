@@ -31,14 +31,20 @@ def byte_flips(data, *, start=0, end=None):
 def assert_cuts_are_noticed(data, read, error, *, start=0):
     """Assert that `read` raises `error` for `data` cut anywhere from `start` on."""
     for length, cut in cuts(data, start=start):
-        with pytest.raises(error):
-            read(cut)
+        if not _raises(error, read, cut):
             pytest.fail(f"cut at byte {length} of {len(data)} was not noticed")
 
 
 def assert_flips_are_noticed(data, read, error, *, start=0, end=None):
     """Assert that `read` raises `error` whichever bit of [start, end) is turned."""
     for position, changed in bit_flips(data, start=start, end=end):
-        with pytest.raises(error):
-            read(changed)
+        if not _raises(error, read, changed):
             pytest.fail(f"a flip in byte {position} was not noticed")
+
+
+def _raises(error, read, data):
+    try:
+        read(data)
+    except error:
+        return True
+    return False
