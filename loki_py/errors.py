@@ -18,7 +18,8 @@
     │   ├── BadMagic
     │   ├── UnknownVersion
     │   └── TruncatedData
-    └── ObjectNotFound             no object has this key                  -> hidden
+    ├── ObjectNotFound             no object has this key                  -> hidden
+    └── ConfigInvalid              settings that can not be used           -> exit 2
 
 `api.errors` is the only module that turns these into HTTP answers.
 """
@@ -121,3 +122,7 @@ class TruncatedData(CorruptData):
 
 class ObjectNotFound(LokiError):
     """No object has this key."""
+
+
+class ConfigInvalid(LokiError):
+    """A configuration names unknown keys or values out of range."""

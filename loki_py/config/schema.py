@@ -4,14 +4,23 @@ A field's alias is its key in a configuration file: Loki's spelling where the
 meaning is Loki's. The field's own name carries the unit. This module is the
 only place where the two meet.
 
-Not here: reading text and finding unknown keys (`loader`), per-tenant limits
-(`limits`).
+Not here: reading text and finding unknown keys (`loader`), what each limit
+means (`limits`).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+)
 
+from loki_py.config.limits import Limits
 from loki_py.config.units import (
     NS_PER_S,
     parse_bytes,
@@ -38,6 +47,19 @@ DurationNs = Annotated[
     PlainSerializer(print_duration),
 ]
 SizeBytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(print_bytes)]
+
+
+def _limits_of(value: object) -> Limits:
+    if isinstance(value, Limits):
+        return value
+    if value is None or isinstance(value, Mapping):
+        return Limits.from_mapping(value or {})
+    raise ValueError(f"not a mapping of limits: {value!r}")
+
+
+LimitsSection = Annotated[
+    Limits, PlainValidator(_limits_of), PlainSerializer(Limits.to_mapping)
+]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -194,6 +216,7 @@ class Config(Section):
     ingester: IngesterConfig = IngesterConfig()
     querier: QuerierConfig = QuerierConfig()
     frontend: FrontendConfig = FrontendConfig()
+    limits: LimitsSection = Field(default_factory=Limits, alias="limits_config")
     runtime: RuntimeConfig = Field(RuntimeConfig(), alias="runtime_config")
 
     @property

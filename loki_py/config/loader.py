@@ -1,0 +1,156 @@
+"""Configuration text to settings: environment, YAML, assignments, unknown keys.
+
+Pure: the caller reads the file and hands over the environment.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from loki_py.config.limits import YAML_NAMES, Limits
+from loki_py.config.schema import Config
+from loki_py.errors import ConfigInvalid
+
+KeyTree: TypeAlias = Mapping[str, "KeyTree | None"]
+
+_REFERENCE = re.compile(r"\$(\$\{)|\$\{(\w+)(?::-?([^}]*))?\}")
+
+
+def parse_config(
+    text: str,
+    *,
+    assignments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Return the settings that `text` and the assignments describe.
+
+    Args:
+        text: YAML; empty means every default.
+        assignments: `key.path=value` with YAML values; they win over the text.
+        environment: expands `${NAME}` and `${NAME:default}` in the text; None
+            leaves the text as it is.
+
+    Raises: ConfigInvalid.
+    """
+    if environment is not None:
+        text = expand_env(text, environment)
+    wanted = _mapping_of(_yaml_of(text, "configuration"), "configuration")
+    for assignment in assignments:
+        _assign(wanted, assignment)
+    unknown = next(_unknown_keys(wanted, _KEYS), None)
+    if unknown is not None:
+        raise ConfigInvalid(_unknown_text(unknown))
+    try:
+        return Config.model_validate(wanted)
+    except ValidationError as error:
+        raise ConfigInvalid("; ".join(_error_texts(error))) from None
+
+
+def expand_env(text: str, environment: Mapping[str, str]) -> str:
+    """Return `text` with `${NAME}` and `${NAME:default}` replaced.
+
+    A name that is neither set nor has a default becomes empty, as in Loki;
+    `$${` stands for `${`.
+    """
+
+    def value_of(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[1]
+        return environment.get(found[2]) or found[3] or ""
+
+    return _REFERENCE.sub(value_of, text)
+
+
+def known_keys() -> list[str]:
+    """Return every key that may be set, as `section.key`, in schema order."""
+    return list(_leaf_keys(_KEYS, ""))
+
+
+def _keys_of(model: type[BaseModel]) -> KeyTree:
+    """Return the keys of a section as files spell them, to the keys below."""
+    tree: dict[str, KeyTree | None] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        below: KeyTree | None = None
+        if kind is Limits:
+            below = dict.fromkeys(YAML_NAMES)
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            below = _keys_of(kind)
+        tree[field.alias or name] = below
+    return tree
+
+
+_KEYS = _keys_of(Config)
+
+
+def _leaf_keys(tree: KeyTree, prefix: str) -> Iterator[str]:
+    for key, below in tree.items():
+        if below is None:
+            yield prefix + key
+        else:
+            yield from _leaf_keys(below, f"{prefix}{key}.")
+
+
+def _unknown_keys(
+    values: Mapping[str, Any], tree: KeyTree, prefix: str = ""
+) -> Iterator[str]:
+    for key, value in values.items():
+        if key not in tree:
+            yield f"{prefix}{key}"
+            continue
+        below = tree[key]
+        if below is not None and isinstance(value, Mapping):
+            yield from _unknown_keys(value, below, f"{prefix}{key}.")
+
+
+def _unknown_text(key: str) -> str:
+    """Name the unknown key and the known one that looks most like it."""
+    known = known_keys()
+    tail = key.rpartition(".")[2]
+    same_tail = [name for name in known if name.rpartition(".")[2] == tail]
+    nearest = same_tail or difflib.get_close_matches(key, known, n=1, cutoff=0)
+    return f"unknown key {key!r}; the nearest known key is {nearest[0]!r}"
+
+
+def _error_texts(error: ValidationError) -> Iterator[str]:
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        yield f"{where}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise ConfigInvalid(f"not key.path=value: {assignment!r}")
+    *parents, last = path.split(".")
+    section = values
+    for parent in parents:
+        below = section.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise ConfigInvalid(f"{parent!r} of {path!r} is not a section")
+        section = below
+    section[last] = _yaml_of(text, path)
+
+
+def _yaml_of(text: str, what: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigInvalid(f"{what} is not YAML: {error}") from None
+
+
+def _mapping_of(value: object, what: str) -> dict[str, Any]:
+    """Return nested mappings with text keys; an empty value means the default."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigInvalid(f"{what} is not a mapping of keys to values")
+    return {
+        str(key): _mapping_of(below, str(key)) if isinstance(below, dict) else below
+        for key, below in value.items()
+        if below is not None
+    }
