@@ -1,1 +1,5 @@
-"""Being built."""
+"""What finds chunks by labels and time.
+
+Reading order: `postings` (live streams), `series`, `files`, `chunk_table`
+(flushed chunks), `inspect`.
+"""
