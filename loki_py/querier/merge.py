@@ -1,0 +1,241 @@
+"""Join the units of several sources into one list that repeats no entry.
+
+An entry that several units hold comes from the first of them in the order
+given; the others drop it when they are read. A unit that overlaps no unit of
+another origin is passed on untouched. One that does reads, of the units before
+it, timestamps first, and whole rows only where stream and timestamp are equal.
+
+Pure: units read, on whatever thread calls them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from loki_py.model.batch import EntryBatch
+from loki_py.model.labels import LabelSet
+from loki_py.model.scan import Columns, ReadStats, Scan, ScanUnit, StreamRuns, projected
+from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
+
+KEPT_KEYS_MAX = 4 * 1024 * 1024
+"""Keys of overlapping rows kept for the next unit to compare with, 8 bytes each."""
+
+_KEYS_ONLY = Columns(line=False, metadata=frozenset())
+_EVERYTHING = Columns()
+_Keys = npt.NDArray[np.uint64]
+
+
+def merged(units: Sequence[ScanUnit], scan: Scan) -> list[ScanUnit]:
+    """Return the units in the scan's order, no entry twice.
+
+    Args:
+        units: of all sources; where entries repeat, earlier units keep them, so
+            sources that are cheap to read stand first.
+    """
+    distinct = list(units)
+    numbers = StreamNumbers()
+    overlaps = overlaps_of(distinct, numbers)
+    if overlaps is not None:
+        shared = _Shared(tuple(units), overlaps, numbers)
+        for position in overlaps.units():
+            distinct[position] = DistinctUnit(units[position], position, shared)
+    if scan.newest_first:
+        distinct.sort(key=lambda unit: unit.max_ns, reverse=True)
+    else:
+        distinct.sort(key=lambda unit: unit.min_ns)
+    return distinct
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What the distinct units of one scan share."""
+
+    units: Sequence[ScanUnit]
+    overlaps: Overlaps
+    numbers: StreamNumbers
+    kept: dict[int, _Keys] = field(default_factory=dict)
+    kept_count: int = 0
+
+    def keys_of(self, position: int, stats: ReadStats) -> _Keys:
+        """Return the sorted keys of a unit's rows."""
+        keys = self.kept.get(position)
+        if keys is None:
+            batch = _read_again(self.units[position], _KEYS_ONLY, stats)
+            keys = np.sort(self.keys_in(batch))
+            if self.kept_count + len(keys) <= KEPT_KEYS_MAX:
+                self.kept_count += len(keys)
+                self.kept[position] = keys
+        return keys
+
+    def keys_in(self, batch: EntryBatch) -> _Keys:
+        """Return one number a row, equal where stream and timestamp are equal.
+
+        Rows that differ may have equal numbers too, rarely; whoever uses them
+        compares the rows.
+        """
+        number = self.numbers.of(batch.streams, batch.stream).view(np.uint64)
+        return (number + np.uint64(1)) * np.uint64(
+            0x9E3779B97F4A7C15
+        ) ^ batch.timestamp_ns.view(np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctUnit:
+    """A unit less the rows that units before it hold too."""
+
+    unit: ScanUnit
+    position: int
+    shared: _Shared
+
+    @property
+    def streams(self) -> Sequence[LabelSet]:
+        return self.unit.streams
+
+    @property
+    def min_ns(self) -> int:
+        return self.unit.min_ns
+
+    @property
+    def max_ns(self) -> int:
+        return self.unit.max_ns
+
+    @property
+    def rows_max(self) -> int:
+        return self.unit.rows_max
+
+    @property
+    def origin(self) -> str:
+        return self.unit.origin
+
+    @property
+    def runs(self) -> StreamRuns:
+        return self.unit.runs
+
+    def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
+        """Return the rows that no unit before this one holds."""
+        batch = self.unit.read(columns, stats)
+        window = self.shared.overlaps.window_of(self.position)
+        if window is None:
+            return batch
+        peers, suspects = self._suspects(batch, window, stats)
+        if not peers:
+            return batch
+        whole = batch
+        if columns != _EVERYTHING:
+            whole = _read_again(self.unit, _EVERYTHING, stats)
+        rows = np.flatnonzero(np.isin(self.shared.keys_in(whole), suspects))
+        repeated = rows[self._repeated(whole.take(rows), peers, suspects, stats)]
+        if len(repeated) == 0:
+            return batch
+        stats.duplicates += len(repeated)
+        keep = np.ones(len(whole), dtype=np.bool_)
+        keep[repeated] = False
+        return projected(whole, columns).filter(keep)
+
+    def _suspects(
+        self, batch: EntryBatch, window: Window, stats: ReadStats
+    ) -> tuple[list[int], _Keys]:
+        """Return the peers with rows of equal stream and time, and their keys."""
+        inside = window.contains(batch.stream, batch.timestamp_ns)
+        peers: list[int] = []
+        suspects: list[_Keys] = []
+        if inside.any():
+            keys = np.unique(self.shared.keys_in(batch)[inside])
+            for peer in window.peers:
+                theirs = self.shared.keys_of(peer, stats)
+                at = np.searchsorted(theirs, keys)
+                at[at == len(theirs)] = 0
+                hits = keys[theirs[at] == keys] if len(theirs) else keys[:0]
+                if len(hits):
+                    peers.append(peer)
+                    suspects.append(hits)
+        return peers, np.concatenate(suspects) if suspects else np.zeros(0, np.uint64)
+
+    def _repeated(
+        self, mine: EntryBatch, peers: Sequence[int], suspects: _Keys, stats: ReadStats
+    ) -> npt.NDArray[np.bool_]:
+        """Return bool[n]: whether a peer holds each row of `mine`."""
+        repeated = np.zeros(len(mine), dtype=np.bool_)
+        for peer in peers:
+            theirs = _read_again(self.shared.units[peer], _EVERYTHING, stats)
+            theirs = theirs.filter(np.isin(self.shared.keys_in(theirs), suspects))
+            repeated |= rows_held_by(theirs, mine, self.shared.numbers)
+        return repeated
+
+
+def _read_again(unit: ScanUnit, columns: Columns, stats: ReadStats) -> EntryBatch:
+    """Read for comparison: what is fetched counts, lines are counted once only."""
+    own = ReadStats()
+    batch = unit.read(columns, own)
+    stats.compressed_bytes += own.compressed_bytes
+    return batch
+
+
+def rows_held_by(
+    other: EntryBatch, mine: EntryBatch, numbers: StreamNumbers
+) -> npt.NDArray[np.bool_]:
+    """Return bool[n]: whether `other` has an entry equal to each row of `mine`.
+
+    Entries are equal if labels, timestamp, line and metadata are.
+    """
+    held = np.zeros(len(mine), dtype=np.bool_)
+    names = sorted({*mine.metadata, *other.metadata})
+    as_text = mine.metadata_rest is not None or other.metadata_rest is not None
+    left = _frame(mine, names, numbers, as_text=as_text)
+    right = _frame(other, names, numbers, as_text=as_text)
+    both = left.with_row_index("row").join(
+        right, on=left.columns, how="semi", nulls_equal=True
+    )
+    held[both["row"].to_numpy()] = True
+    return held
+
+
+def _frame(
+    batch: EntryBatch, names: Sequence[str], numbers: StreamNumbers, *, as_text: bool
+) -> pl.DataFrame:
+    columns: dict[str, pl.Series] = {
+        "stream": pl.Series(numbers.of(batch.streams, batch.stream)),
+        "timestamp": pl.Series(batch.timestamp_ns),
+        "line": _series(batch.line),
+    }
+    if as_text:
+        columns["metadata"] = pl.Series(_metadata_texts(batch), dtype=pl.String)
+    else:
+        for name in names:
+            values = batch.metadata.get(name)
+            columns[f"md:{name}"] = (
+                pl.Series([None] * len(batch), dtype=pl.String)
+                if values is None
+                else _series(values)
+            )
+    return pl.DataFrame(columns)
+
+
+def _series(values: object) -> pl.Series:
+    series = pl.from_arrow(values)
+    assert isinstance(series, pl.Series)
+    return series
+
+
+def _metadata_texts(batch: EntryBatch) -> list[str]:
+    """Return one text a row that is equal where all metadata is equal.
+
+    Row by row, because a name may be a column in one batch and in the map of
+    another; batches with so many names are rare, and rows in doubt are few.
+    """
+    pairs: list[dict[str, str]] = [{} for _ in range(len(batch))]
+    for name, values in batch.metadata.items():
+        for row, value in zip(pairs, values.to_pylist(), strict=True):
+            if value is not None:
+                row[name] = value
+    if batch.metadata_rest is not None:
+        rest: Sequence[Mapping[str, str] | None] = batch.metadata_rest.to_pylist(
+            maps_as_pydicts="lossy"
+        )
+        for row, more in zip(pairs, rest, strict=True):
+            row.update(more or {})
+    return [msgspec.json.encode(sorted(row.items())).decode() for row in pairs]
