@@ -1,1 +1,4 @@
-"""Being built."""
+"""What a running process has: clock, logs, metrics, overrides, a life cycle.
+
+Reading order: `clock`, `logs`, `metrics`, `overrides`, `lifecycle`.
+"""
