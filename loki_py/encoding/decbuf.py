@@ -51,6 +51,11 @@ class Decbuf:
         """Return the next eight bytes as an unsigned number."""
         return int(_U64.unpack_from(self._buffer, self._advance(8))[0])
 
+    def u32le_array(self, count: int) -> tuple[int, ...]:
+        """Return the next `count` unsigned numbers of four bytes."""
+        start = self._advance(4 * count)
+        return struct.unpack_from(f"<{count}I", self._buffer, start)
+
     def take(self, length: int) -> bytes:
         """Return a copy of the next `length` bytes."""
         start = self._advance(length)

@@ -1,1 +1,4 @@
-"""Being built."""
+"""The log that is replayed after a crash.
+
+Reading order: `records`, `segment`, `log`, `replay`.
+"""
