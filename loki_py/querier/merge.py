@@ -9,7 +9,7 @@ Pure: units read, on whatever thread calls them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -20,9 +20,13 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, ReadStats, Scan, ScanUnit, StreamRuns, projected
 from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
+from loki_py.querier.units import LargeUnit
 
 KEPT_KEYS_MAX = 4 * 1024 * 1024
 """Keys of overlapping rows kept for the next unit to compare with, 8 bytes each."""
+
+NARROWED_ROWS_MIN = 200_000
+"""A unit of more rows is compared by its overlapping time only, not kept."""
 
 _KEYS_ONLY = Columns(line=False, metadata=frozenset())
 _EVERYTHING = Columns()
@@ -60,16 +64,26 @@ class _Shared:
     kept: dict[int, _Keys] = field(default_factory=dict)
     kept_count: int = 0
 
-    def keys_of(self, position: int, stats: ReadStats) -> _Keys:
-        """Return the sorted keys of a unit's rows."""
+    def keys_of(self, position: int, runs: StreamRuns, stats: ReadStats) -> _Keys:
+        """Return the sorted keys of a unit's rows, of those in `runs` at least."""
         keys = self.kept.get(position)
         if keys is None:
-            batch = _read_again(self.units[position], _KEYS_ONLY, stats)
-            keys = np.sort(self.keys_in(batch))
-            if self.kept_count + len(keys) <= KEPT_KEYS_MAX:
+            unit = self.overlapping(position, runs)
+            keys = np.sort(self.keys_in(_read_again(unit, _KEYS_ONLY, stats)))
+            whole = unit is self.units[position]
+            if whole and self.kept_count + len(keys) <= KEPT_KEYS_MAX:
                 self.kept_count += len(keys)
                 self.kept[position] = keys
         return keys
+
+    def overlapping(self, position: int, runs: StreamRuns) -> ScanUnit:
+        """Return a unit, or the part of it in the time of `runs` if it is large."""
+        unit = self.units[position]
+        if isinstance(unit, LargeUnit) and unit.rows_max > NARROWED_ROWS_MIN:
+            return unit.narrowed(
+                start_ns=int(runs.min_ns.min()), end_ns=int(runs.max_ns.max()) + 1
+            )
+        return unit
 
     def keys_in(self, batch: EntryBatch) -> _Keys:
         """Return one number a row, equal where stream and timestamp are equal.
@@ -84,7 +98,7 @@ class _Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class DistinctUnit:
+class DistinctUnit(LargeUnit):
     """A unit less the rows that units before it hold too."""
 
     unit: ScanUnit
@@ -115,6 +129,18 @@ class DistinctUnit:
     def runs(self) -> StreamRuns:
         return self.unit.runs
 
+    def pieces(self) -> Sequence[ScanUnit]:
+        """Return the pieces of the unit, each less the same rows."""
+        if not isinstance(self.unit, LargeUnit):
+            return [self]
+        return [replace(self, unit=piece) for piece in self.unit.pieces()]
+
+    def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
+        """Return the part of the unit, less the same rows."""
+        if not isinstance(self.unit, LargeUnit):
+            return self
+        return replace(self, unit=self.unit.narrowed(start_ns=start_ns, end_ns=end_ns))
+
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows that no unit before this one holds."""
         batch = self.unit.read(columns, stats)
@@ -128,7 +154,9 @@ class DistinctUnit:
         if columns != _EVERYTHING:
             whole = _read_again(self.unit, _EVERYTHING, stats)
         rows = np.flatnonzero(np.isin(self.shared.keys_in(whole), suspects))
-        repeated = rows[self._repeated(whole.take(rows), peers, suspects, stats)]
+        repeated = rows[
+            self._repeated(whole.take(rows), peers, window, suspects, stats)
+        ]
         if len(repeated) == 0:
             return batch
         stats.duplicates += len(repeated)
@@ -146,7 +174,7 @@ class DistinctUnit:
         if inside.any():
             keys = np.unique(self.shared.keys_in(batch)[inside])
             for peer in window.peers:
-                theirs = self.shared.keys_of(peer, stats)
+                theirs = self.shared.keys_of(peer, window.runs, stats)
                 at = np.searchsorted(theirs, keys)
                 at[at == len(theirs)] = 0
                 hits = keys[theirs[at] == keys] if len(theirs) else keys[:0]
@@ -156,12 +184,18 @@ class DistinctUnit:
         return peers, np.concatenate(suspects) if suspects else np.zeros(0, np.uint64)
 
     def _repeated(
-        self, mine: EntryBatch, peers: Sequence[int], suspects: _Keys, stats: ReadStats
+        self,
+        mine: EntryBatch,
+        peers: Sequence[int],
+        window: Window,
+        suspects: _Keys,
+        stats: ReadStats,
     ) -> npt.NDArray[np.bool_]:
         """Return bool[n]: whether a peer holds each row of `mine`."""
         repeated = np.zeros(len(mine), dtype=np.bool_)
         for peer in peers:
-            theirs = _read_again(self.shared.units[peer], _EVERYTHING, stats)
+            unit = self.shared.overlapping(peer, window.runs)
+            theirs = _read_again(unit, _EVERYTHING, stats)
             theirs = theirs.filter(np.isin(self.shared.keys_in(theirs), suspects))
             repeated |= rows_held_by(theirs, mine, self.shared.numbers)
         return repeated
