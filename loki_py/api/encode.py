@@ -1,0 +1,157 @@
+"""Results to JSON bytes, in the shapes of Loki's query API.
+
+Invariant: `<`, `>`, `&` and the two Unicode line separators leave as escapes,
+as Go's encoder writes them, so that an answer may stand inside a page.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from loki_py.api.numbers import seconds_of, text_of, texts_of
+from loki_py.model.labels import LabelSet
+from loki_py.model.results import (
+    Categories,
+    Data,
+    Labels,
+    Matrix,
+    Result,
+    Scalar,
+    Streams,
+    Vector,
+)
+
+CATEGORIZE_LABELS = "categorize-labels"
+_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_json(value: Any) -> bytes:
+    """Return JSON with everything that HTML could take for markup escaped."""
+    encoded = _encoder.encode(value)
+    for plain, escaped in _ESCAPES:
+        encoded = encoded.replace(plain, escaped)
+    return encoded
+
+
+def encode_result(result: Result, stats: Mapping[str, Any]) -> bytes:
+    """Return the answer to a query or a range query."""
+    kind, shown = _shown(result.data)
+    data: dict[str, Any] = {"resultType": kind}
+    if isinstance(result.data, Streams) and result.data.categories is not None:
+        data["encodingFlags"] = [CATEGORIZE_LABELS]
+    data["result"] = shown
+    data["stats"] = stats
+    answer: dict[str, Any] = {"status": "success", "data": data}
+    if result.warnings:
+        answer["warnings"] = list(result.warnings)
+    encoded = encode_json(answer)
+    return encoded + b"\n" if kind == "streams" else encoded
+
+
+def encode_names(names: Sequence[str]) -> bytes:
+    """Return the answer to a labels or label values request.
+
+    Loki leaves `data` out where there is nothing.
+    """
+    answer: dict[str, Any] = {"status": "success"}
+    if names:
+        answer["data"] = list(names)
+    return encode_json(answer) + b"\n"
+
+
+def encode_series(series: Iterable[LabelSet]) -> bytes:
+    """Return the answer to a series request."""
+    shown = [labels.as_dict for labels in series]
+    return encode_json({"status": "success", "data": shown}) + b"\n"
+
+
+def rows_returned(data: Data) -> int:
+    """Return how many entries the answer holds; samples are not entries."""
+    return len(data) if isinstance(data, Streams) else 0
+
+
+def _shown(data: Data) -> tuple[str, list[Any]]:
+    match data:
+        case Streams():
+            return "streams", _shown_streams(data)
+        case Matrix():
+            return "matrix", _shown_matrix(data)
+        case Vector():
+            return "vector", _shown_vector(data)
+        case Scalar():
+            seconds = seconds_of(np.array([data.timestamp_ns]))[0]
+            return "scalar", [seconds, text_of(data.value)]
+
+
+def _shown_streams(streams: Streams) -> list[dict[str, Any]]:
+    timestamps: list[str] = pa.array(streams.timestamp_ns).cast(pa.string()).to_pylist()
+    columns: list[Iterable[Any]] = [timestamps, streams.line.to_pylist()]
+    if streams.categories is not None:
+        columns.append(_shown_categories(streams.categories))
+    rows = list(zip(*columns, strict=True))
+    offsets = streams.offsets.tolist()
+    return [
+        {"stream": dict(labels), "values": rows[start:end]}
+        for labels, start, end in zip(
+            streams.labels, offsets[:-1], offsets[1:], strict=True
+        )
+    ]
+
+
+def _shown_categories(categories: Categories) -> list[dict[str, dict[str, str]]]:
+    """Return the third element of each value; equal ones are one object."""
+    known: dict[tuple[int, int], dict[str, dict[str, str]]] = {}
+    shown = []
+    for pair in zip(
+        categories.structured_metadata_index.tolist(),
+        categories.parsed_index.tolist(),
+        strict=True,
+    ):
+        extra = known.get(pair)
+        if extra is None:
+            metadata = categories.structured_metadata[pair[0]]
+            parsed = categories.parsed[pair[1]]
+            extra = known[pair] = _shown_extra(metadata, parsed)
+        shown.append(extra)
+    return shown
+
+
+def _shown_extra(metadata: Labels, parsed: Labels) -> dict[str, dict[str, str]]:
+    extra = {}
+    if metadata:
+        extra["structuredMetadata"] = dict(metadata)
+    if parsed:
+        extra["parsed"] = dict(parsed)
+    return extra
+
+
+def _shown_matrix(matrix: Matrix) -> list[dict[str, Any]]:
+    seconds = np.array(seconds_of(matrix.timestamp_ns), dtype=object)
+    texts = texts_of(matrix.values[matrix.present])
+    ends = np.cumsum(matrix.present.sum(axis=1)).tolist()
+    shown = []
+    start = 0
+    for row, (labels, end) in enumerate(zip(matrix.labels, ends, strict=True)):
+        times = seconds[matrix.present[row]].tolist()
+        values = list(zip(times, texts[start:end], strict=True))
+        shown.append({"metric": dict(labels), "values": values})
+        start = end
+    return shown
+
+
+def _shown_vector(vector: Vector) -> list[dict[str, Any]]:
+    seconds = seconds_of(np.array([vector.timestamp_ns]))[0]
+    return [
+        {"metric": dict(labels), "value": (seconds, text)}
+        for labels, text in zip(vector.labels, texts_of(vector.values), strict=True)
+    ]

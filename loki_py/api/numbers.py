@@ -1,0 +1,48 @@
+"""Sample values and times as text, the way Loki's answers hold them."""
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loki_py.model.results import Floats, Indices
+
+_NAMED = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
+_EXACT_MAX = 2.0**53
+
+
+def texts_of(values: Floats) -> list[str]:
+    """Return each value with the fewest digits that name it, never an exponent.
+
+    Source: Go's strconv.FormatFloat(v, 'f', -1, 64).
+    """
+    if len(values) == 0:
+        return []
+    with np.errstate(invalid="ignore"):
+        whole = bool(np.all((np.abs(values) < _EXACT_MAX) & (values == values.round())))
+    if whole and not np.any(np.signbit(values) & (values == 0)):
+        integers = pa.array(values.astype(np.int64))
+        texts: list[str] = integers.cast(pa.string()).to_pylist()
+        return texts
+    column = pa.array(values).cast(pa.string())
+    texts = column.to_pylist()
+    odd = pc.match_substring_regex(column, "[ein]").to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(odd).tolist():
+        text = texts[row]
+        texts[row] = _NAMED.get(text) or format(Decimal(text), "f")
+    return texts
+
+
+def text_of(value: float) -> str:
+    """Return one value as `texts_of` does."""
+    return texts_of(np.array([value]))[0]
+
+
+def seconds_of(timestamp_ns: Indices) -> list[int | float]:
+    """Return unix seconds with millisecond fractions, whole ones as integers."""
+    ms = timestamp_ns // 1_000_000
+    if not np.any(ms % 1_000):
+        whole: list[int | float] = (ms // 1_000).tolist()
+        return whole
+    return [m // 1_000 if m % 1_000 == 0 else m / 1_000 for m in ms.tolist()]
