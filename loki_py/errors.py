@@ -12,6 +12,7 @@
     │   ├── NotReady                   starting, leaving, ring not loaded  -> 503
     │   ├── Overloaded                 a bound of ours is reached          -> 503
     │   ├── DurabilityFailed           the disk did not take the bytes     -> 500
+    │   ├── DataUnreadable             stored data is damaged or gone      -> 500
     │   └── QueryTimeout               the query ran out of its time       -> 504
     ├── CorruptData                bytes on disk or wire broke the format  -> hidden
     │   ├── BadChecksum
@@ -90,6 +91,12 @@ class Overloaded(Unavailable):
 
 class DurabilityFailed(Unavailable):
     """The disk did not take the bytes; nothing was acknowledged."""
+
+    status = 500
+
+
+class DataUnreadable(Unavailable):
+    """Stored data that an answer needs is damaged or gone; says which."""
 
     status = 500
 
