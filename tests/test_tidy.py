@@ -28,7 +28,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # Everything is pure unless it is listed here.
 MAY_DO_IO = {
     "__main__", "app", "api", "runtime", "storage", "transport",
-    "wal.log",
+    "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
     "distributor.service",
     "ingester.flusher", "ingester.recovery", "ingester.service", "ingester.blockstore",
     "querier.store_reader", "querier.executor", "querier.service",

@@ -1,4 +1,4 @@
 """The log that is replayed after a crash.
 
-Reading order: `records`, `segment`, `log`, `replay`.
+Reading order: `records`, `segment`, `segment_file`, `writer`, `log`, `replay`.
 """
