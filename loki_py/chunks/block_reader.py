@@ -1,16 +1,47 @@
-"""Read a block file: a directory from its footer, then parts of blocks."""
+"""Read a block file: a directory from its footer, then parts of blocks.
+
+Pure: bytes come from a buffer, a memory map as a rule; nothing is opened here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loki_py.chunks.blocks import BlockFileHeader
+from loki_py.chunks import blocks
+from loki_py.chunks.blocks import BlockFileHeader, FrameKind
+from loki_py.chunks.row_selection import RowSelection, select_rows
+from loki_py.encoding.framing import decode_frame
+from loki_py.errors import BadMagic, CorruptData
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns
+from loki_py.model.scan import Columns, StreamRuns
+
+_Ints = npt.NDArray[np.int64]
+
+_SECTION_SCHEMAS = {
+    FrameKind.TIMESTAMPS: blocks.TIMESTAMPS_SCHEMA,
+    FrameKind.LINES: blocks.LINES_SCHEMA,
+}
+_OFFSET_COLUMNS = {
+    FrameKind.TIMESTAMPS: "timestamps_offset",
+    FrameKind.METADATA: "metadata_offset",
+    FrameKind.LINES: "lines_offset",
+}
+_BLOCK_NUMBERS = [
+    "timestamps_offset",
+    "metadata_offset",
+    "lines_offset",
+    "rows",
+    "line_bytes",
+    "metadata_bytes",
+    "min_ns",
+    "max_ns",
+    "has_rest",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +49,42 @@ class BlockPart:
     """The rows of one block that belong to wanted streams and a wanted time.
 
     Attributes:
+        tenant: whose block it is.
         block: position of the block in the file.
-        stream: uint32[k], each run's stream, by position in `BlockFile.streams`.
-        row_first, rows: int64[k], where each run lies in the block.
-        min_ns, max_ns: bounds of what can come back, max inclusive.
-        rows_max: at most this many rows come back.
-        line_bytes: bytes of lines of these runs, before time is trimmed.
+        start_ns, end_ns: the wanted time, [start_ns, end_ns).
+        runs: the wanted runs; streams by position in `BlockFile.streams`.
+        row_first, rows: int64, where each run lies in the block.
+        min_ns, max_ns: bounds of what comes back, max inclusive.
+        rows_max: at most this many rows come back, exactly so unless `is_cut`.
+        line_bytes: bytes of the lines of these runs, before time cuts them.
+        is_cut: whether some rows of the runs are outside the wanted time.
     """
 
     tenant: str
     block: int
-    stream: npt.NDArray[np.uint32]
-    row_first: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
     start_ns: int
     end_ns: int
+    runs: StreamRuns
+    row_first: _Ints
+    rows: _Ints
     min_ns: int
     max_ns: int
     rows_max: int
     line_bytes: int
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TenantExtent:
+    """How much of a block file belongs to one tenant; bounds are inclusive."""
+
+    blocks: int
+    streams: int
+    rows: int
+    line_bytes: int
+    metadata_bytes: int
+    min_ns: int
+    max_ns: int
 
 
 class BlockFile:
@@ -45,13 +93,32 @@ class BlockFile:
     Attributes:
         header: where the entries came from.
         tenants: who has entries here, ascending.
+        file_bytes: size of the file.
     """
 
-    header: BlockFileHeader
-    tenants: tuple[str, ...]
+    def __init__(self, buffer: "pa.Buffer") -> None:
+        """See `open`."""
+        self._buffer = buffer
+        self.file_bytes = len(buffer)
+        footer_offset = blocks.decode_trailer(buffer)
+        self.header: BlockFileHeader
+        self.header, self._seed = blocks.decode_header(buffer)
+        payload = self._payload(FrameKind.FOOTER, footer_offset)
+        tenants, series, directory, runs = blocks.decode_footer(payload)
+        self.tenants: tuple[str, ...] = tuple(tenants["tenant"].to_pylist())
+        self._directory = directory
+        self._blocks = _columns_of(directory, _BLOCK_NUMBERS)
+        self._runs = _columns_of(runs, blocks.RUNS_SCHEMA.names)
+        self._numbers = {tenant: n for n, tenant in enumerate(self.tenants)}
+        self._series = series
+        self._series_starts = _starts_of(series["tenant"], len(self.tenants))
+        block_starts = _starts_of(directory["tenant"], len(self.tenants))
+        self._run_starts = np.searchsorted(self._runs["block"], block_starts)
+        self._block_starts = block_starts
+        self._streams: dict[str, Sequence[LabelSet]] = {}
 
     @classmethod
-    def open(cls, buffer: pa.Buffer) -> "BlockFile":
+    def open(cls, buffer: "pa.Buffer") -> "BlockFile":
         """Return the file whose bytes (memory-mapped, as a rule) are `buffer`.
 
         Reads header, footer and trailer only.
@@ -59,14 +126,53 @@ class BlockFile:
         Raises:
             CorruptData: BadMagic, TruncatedData, BadChecksum, UnknownVersion.
         """
-        raise NotImplementedError
+        return cls(buffer)
 
     def streams(self, tenant: str) -> Sequence[LabelSet]:
         """Return the tenant's label sets by stream number; the same object always.
 
         Sorted by (fingerprint, text). Empty where the tenant has no entries.
         """
-        raise NotImplementedError
+        found = self._streams.get(tenant)
+        if found is None:
+            # Two threads may both decode; setdefault lets one of them win.
+            found = self._streams.setdefault(tenant, self._decode_streams(tenant))
+        return found
+
+    def extent(self, tenant: str) -> TenantExtent:
+        """Return how much of the file belongs to a tenant of `tenants`."""
+        mine = self._blocks_of(tenant)
+        columns = {name: values[mine] for name, values in self._blocks.items()}
+        return TenantExtent(
+            blocks=mine.stop - mine.start,
+            streams=len(self.streams(tenant)),
+            rows=int(columns["rows"].sum()),
+            line_bytes=int(columns["line_bytes"].sum()),
+            metadata_bytes=int(columns["metadata_bytes"].sum()),
+            min_ns=int(columns["min_ns"].min()),
+            max_ns=int(columns["max_ns"].max()),
+        )
+
+    def stream_runs(self, tenant: str) -> StreamRuns:
+        """Return when each of the tenant's streams has entries."""
+        mine = self._runs_of(tenant)
+        return StreamRuns(
+            self._runs["stream"][mine],
+            self._runs["min_ns"][mine],
+            self._runs["max_ns"][mine],
+        )
+
+    def metadata_names(self, tenant: str) -> list[str]:
+        """Return the metadata names that have a column in any block, sorted."""
+        mine = self._blocks_of(tenant)
+        names = self._directory["metadata_names"].slice(
+            mine.start, mine.stop - mine.start
+        )
+        return sorted(set(names.flatten().to_pylist()))
+
+    def has_rest(self, tenant: str) -> bool:
+        """Return whether any block has metadata in the map column."""
+        return bool(self._blocks["has_rest"][self._blocks_of(tenant)].any())
 
     def select(
         self,
@@ -81,7 +187,49 @@ class BlockFile:
         Args:
             wanted: bool by position in `streams`; None for all streams.
         """
-        raise NotImplementedError
+        if tenant not in self._numbers:
+            return []
+        mine = self._runs_of(tenant)
+        runs = {name: values[mine] for name, values in self._runs.items()}
+        hit = (runs["max_ns"] >= start_ns) & (runs["min_ns"] < end_ns)
+        if wanted is not None:
+            hit &= wanted[runs["stream"]]
+        if not hit.any():
+            return []
+        if not hit.all():
+            runs = {name: values[hit] for name, values in runs.items()}
+        block = runs["block"]
+        starts = np.concatenate(([0], np.flatnonzero(block[1:] != block[:-1]) + 1))
+        ends = np.append(starts[1:], len(block))
+        low = np.maximum(np.minimum.reduceat(runs["min_ns"], starts), start_ns)
+        high = np.minimum(np.maximum.reduceat(runs["max_ns"], starts), end_ns - 1)
+        cut = (runs["min_ns"] < start_ns) | (runs["max_ns"] >= end_ns)
+        per_block = zip(
+            block[starts].tolist(),
+            starts.tolist(),
+            ends.tolist(),
+            low.tolist(),
+            high.tolist(),
+            np.add.reduceat(runs["rows"], starts).tolist(),
+            np.add.reduceat(runs["line_bytes"], starts).tolist(),
+            np.logical_or.reduceat(cut, starts).tolist(),
+            strict=True,
+        )
+        return [
+            BlockPart(
+                tenant,
+                number,
+                start_ns,
+                end_ns,
+                StreamRuns(
+                    runs["stream"][a:b], runs["min_ns"][a:b], runs["max_ns"][a:b]
+                ),
+                runs["row_first"][a:b],
+                runs["rows"][a:b],
+                *numbers,
+            )
+            for number, a, b, *numbers in per_block
+        ]
 
     def read(self, part: BlockPart, columns: Columns) -> EntryBatch:
         """Return the part's rows in file order; zero-copy where they adjoin.
@@ -92,4 +240,99 @@ class BlockFile:
         Raises:
             BadChecksum: this block's bytes changed; other blocks still read.
         """
-        raise NotImplementedError
+        timestamps = self._section(FrameKind.TIMESTAMPS, part.block)
+        if len(timestamps) != self._blocks["rows"][part.block]:
+            raise CorruptData(f"block {part.block} has {len(timestamps)} timestamps")
+        timestamp_ns = timestamps.column(0).to_numpy()
+        selection = select_rows(
+            part.runs.stream,
+            part.row_first,
+            part.rows,
+            timestamp_ns,
+            start_ns=part.start_ns,
+            end_ns=part.end_ns,
+        )
+        line = None
+        if columns.line:
+            lines = self._section(FrameKind.LINES, part.block)
+            line = selection.of_column(lines.column(0))
+        metadata, rest = self._metadata(part.block, selection, columns)
+        return EntryBatch(
+            self.streams(part.tenant),
+            selection.stream,
+            selection.of_numbers(timestamp_ns),
+            line,
+            metadata,
+            rest,
+        )
+
+    def _metadata(
+        self, block: int, selection: RowSelection, columns: Columns
+    ) -> "tuple[dict[str, pa.LargeStringArray], pa.MapArray | None]":
+        wanted = columns.metadata
+        has_rest = bool(self._blocks["has_rest"][block])
+        stored = self._directory["metadata_names"][block].as_py()
+        names = [name for name in stored if wanted is None or name in wanted]
+        if wanted == frozenset() or not (names or has_rest):
+            return {}, None
+        section = self._section(FrameKind.METADATA, block)
+        prefix = blocks.METADATA_PREFIX
+        metadata = {n: selection.of_column(section[prefix + n]) for n in names}
+        rest = section[blocks.REST_FIELD.name] if has_rest else None
+        return metadata, None if rest is None else selection.of_column(rest)
+
+    def _section(self, kind: FrameKind, block: int) -> "pa.RecordBatch":
+        if kind is FrameKind.METADATA:
+            names = self._directory["metadata_names"][block].as_py()
+            has_rest = bool(self._blocks["has_rest"][block])
+            schema = blocks.metadata_schema(names, has_rest=has_rest)
+        else:
+            schema = _SECTION_SCHEMAS[kind]
+        offset = int(self._blocks[_OFFSET_COLUMNS[kind]][block])
+        return pa.ipc.read_record_batch(self._payload(kind, offset), schema)
+
+    def _payload(self, kind: FrameKind, offset: int) -> "pa.Buffer":
+        frame = decode_frame(self._buffer, offset, seed=self._seed)
+        if frame.kind != kind:
+            raise BadMagic(f"frame at byte {offset} has kind {frame.kind}, not {kind}")
+        return frame.payload
+
+    def _blocks_of(self, tenant: str) -> slice:
+        number = self._numbers[tenant]
+        return slice(*self._block_starts[number : number + 2].tolist())
+
+    def _runs_of(self, tenant: str) -> slice:
+        number = self._numbers[tenant]
+        return slice(*self._run_starts[number : number + 2].tolist())
+
+    def _decode_streams(self, tenant: str) -> Sequence[LabelSet]:
+        number = self._numbers.get(tenant)
+        if number is None:
+            return ()
+        first, end = self._series_starts[number : number + 2].tolist()
+        series = self._series.slice(first, end - first)
+        return tuple(
+            LabelSet(tuple(zip(names, values, strict=True)))
+            for names, values in zip(
+                _texts_of(series["names"]), _texts_of(series["values"]), strict=True
+            )
+        )
+
+
+def _texts_of(lists: "pa.ListArray") -> list[list[str]]:
+    # Three times faster than to_pylist of the lists themselves.
+    texts = lists.flatten().to_pylist()
+    ends = np.cumsum(lists.value_lengths().to_numpy()).tolist()
+    return [texts[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+
+def _columns_of(
+    table: "pa.RecordBatch", names: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
+    return {name: table[name].to_numpy(zero_copy_only=False) for name in names}
+
+
+def _starts_of(tenant: "pa.Array", count: int) -> _Ints:
+    """Return where the rows of each tenant number start, and where all end."""
+    starts: _Ints = np.searchsorted(tenant.to_numpy(), np.arange(count + 1))
+    return starts

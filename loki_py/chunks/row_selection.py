@@ -1,0 +1,78 @@
+"""Which rows of a stored piece are wanted, and taking them from its columns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from loki_py.model.batch import Rows, StreamIndex, Timestamps
+
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RowSelection:
+    """Rows of a piece: a span, taken without copying, or single rows.
+
+    Attributes:
+        stream: uint32, the stream of each selected row.
+        start, end: the span [start, end), where `rows` is None.
+        rows: the selected rows, ascending.
+    """
+
+    stream: StreamIndex
+    start: int
+    end: int
+    rows: Rows | None = None
+
+    def of_numbers(self, values: Timestamps) -> Timestamps:
+        """Return the selected rows of a numpy column."""
+        return values[self.start : self.end] if self.rows is None else values[self.rows]
+
+    def of_column(self, values: "pa.Array") -> "pa.Array":
+        """Return the selected rows of an Arrow column."""
+        if self.rows is None:
+            return values.slice(self.start, self.end - self.start)
+        return values.take(pa.array(self.rows))
+
+
+def select_rows(
+    stream: StreamIndex,
+    row_first: _Ints,
+    rows: _Ints,
+    timestamp_ns: Timestamps,
+    *,
+    start_ns: int,
+    end_ns: int,
+) -> RowSelection:
+    """Return the rows of these runs whose time is in [start_ns, end_ns).
+
+    Args:
+        stream, row_first, rows: the runs, ascending, one row or more each.
+        timestamp_ns: of all rows of the piece, ascending within a run.
+    """
+    row_end = row_first + rows
+    adjoin = bool((row_first[1:] == row_end[:-1]).all())
+    if len(stream) == 1:
+        first, last = int(row_first[0]), int(row_end[0])
+        cut = np.searchsorted(timestamp_ns[first:last], (start_ns, end_ns))
+        count = int(cut[1] - cut[0])
+        start = first + int(cut[0])
+        return RowSelection(np.repeat(stream, count), start, start + count)
+    stream_of_row = np.repeat(stream, rows)
+    if adjoin:
+        index = None
+        first, last = int(row_first[0]), int(row_end[-1])
+        times = timestamp_ns[first:last]
+    else:
+        skipped = row_first - (np.cumsum(rows) - rows)
+        index = np.arange(len(stream_of_row)) + np.repeat(skipped, rows)
+        first, last = 0, 0
+        times = timestamp_ns[index]
+    wanted = (times >= start_ns) & (times < end_ns)
+    if wanted.all():
+        return RowSelection(stream_of_row, first, last, index)
+    kept = np.flatnonzero(wanted)
+    index = kept + first if index is None else index[kept]
+    return RowSelection(stream_of_row[kept], 0, 0, index)
