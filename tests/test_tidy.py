@@ -31,7 +31,7 @@ MAY_DO_IO = {
     "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
     "distributor.service",
     "ingester.flusher", "ingester.recovery", "ingester.service", "ingester.blockstore",
-    "querier.store_reader", "querier.executor", "querier.service",
+    "querier.store_reader", "querier.executor", "querier.leaf_run", "querier.service",
 }  # fmt: skip
 IO_MODULES = {
     "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",

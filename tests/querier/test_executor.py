@@ -1,0 +1,290 @@
+"""Running leaves on threads: order, early stop, cancellation, turns."""
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from loki_py.errors import DataUnreadable, LimitExceeded
+from loki_py.model.batch import EntryBatch
+from loki_py.model.labels import LabelSet
+from loki_py.model.scan import BatchUnit, ReadStats, Scan
+from loki_py.querier.executor import QueryExecutor
+from loki_py.querier.fairness import FairQueue
+from loki_py.querier.units import LargeUnit
+
+STREAMS = [LabelSet.of({"app": "api"})]
+NEWEST = Scan((), 0, 10_000)
+
+
+def unit_at(start_ns, rows=10):
+    times = np.arange(start_ns, start_ns + rows)
+    return BatchUnit(EntryBatch(STREAMS, np.zeros(rows, np.uint32), times, None))
+
+
+@dataclass
+class Newest:
+    """Keeps the newest `limit` timestamps."""
+
+    limit: int = 10**9
+    added: list = field(default_factory=list)
+    mapped: int = 0
+
+    def map(self, batch):
+        self.mapped += 1
+        return sorted(batch.timestamp_ns.tolist(), reverse=True)
+
+    def add(self, partial):
+        self.added.extend(partial)
+
+    def enough(self, bound_ns):
+        return len(self.added) >= self.limit and bound_ns <= self.added[self.limit - 1]
+
+
+class NoWatch:
+    def note(self, stats):
+        pass
+
+
+@pytest.fixture
+def executor():
+    made = QueryExecutor(threads_count=2, concurrent_max=2, outstanding_max=2)
+    yield made
+    made.close()
+
+
+async def run(executor, units, evaluator, scan=NEWEST, *, stops_early=False, **more):
+    return await executor.run_leaf(
+        units,
+        scan,
+        evaluator,
+        watch=more.pop("watch", NoWatch()),
+        stops_early=stops_early,
+        **more,
+    )
+
+
+async def test_partial_results_are_added_newest_first(executor):
+    evaluator = Newest()
+
+    outcome = await run(executor, [unit_at(n) for n in (40, 90, 10, 70)], evaluator)
+
+    assert evaluator.added == sorted(evaluator.added, reverse=True)
+    assert outcome.stats.head_rows == 40
+
+
+async def test_partial_results_are_added_oldest_first_when_the_scan_asks_so(executor):
+    evaluator = Newest()
+    scan = Scan((), 0, 10_000, newest_first=False)
+
+    await run(executor, [unit_at(n) for n in (40, 90, 10, 70)], evaluator, scan)
+
+    assert evaluator.added[::10] == [19, 49, 79, 99]
+
+
+async def test_a_leaf_without_units_ends_at_once(executor):
+    outcome = await run(executor, [], Newest())
+
+    assert outcome.stats == ReadStats()
+
+
+async def test_a_limited_query_reads_few_units(executor):
+    """What cannot change the newest rows is neither read nor counted as read."""
+    evaluator = Newest(limit=10)
+
+    outcome = await run(
+        executor, [unit_at(n * 10) for n in range(500)], evaluator, stops_early=True
+    )
+
+    assert evaluator.added[0] == 4_999
+    assert evaluator.mapped <= 4
+    assert outcome.stats.units_skipped >= 496
+
+
+@dataclass
+class Large(LargeUnit):
+    """A unit that is only readable in pieces."""
+
+    min_ns: int
+    max_ns: int
+    parts: list
+    streams: tuple = ()
+    rows_max: int = 1_000_000
+    origin: str = ""
+    cuts: int = 0
+
+    def pieces(self):
+        self.cuts += 1
+        return self.parts
+
+    def narrowed(self, *, start_ns, end_ns):
+        raise NotImplementedError
+
+
+async def test_large_units_are_cut_only_when_their_time_has_come(executor):
+    new = Large(0, 999, [unit_at(990), unit_at(0)])
+    old = Large(0, 500, [unit_at(400)])
+    evaluator = Newest(limit=10)
+
+    await run(executor, [old, new], evaluator, stops_early=True)
+
+    assert (new.cuts, old.cuts) == (1, 0)
+    assert max(evaluator.added) == 999
+
+
+async def test_pieces_stand_in_the_order_of_their_own_times(executor):
+    large = Large(0, 999, [unit_at(100), unit_at(300)])
+    evaluator = Newest()
+
+    await run(executor, [unit_at(200), large], evaluator)
+
+    assert evaluator.added[::10] == [309, 209, 109]
+
+
+@dataclass
+class Broken:
+    """A unit whose pack is damaged."""
+
+    min_ns: int = 50
+    max_ns: int = 60
+    rows_max: int = 1
+    streams: tuple = ()
+    origin: str = ""
+
+    def read(self, *_):
+        raise DataUnreadable("pack 't/packs/1' is damaged")
+
+
+async def test_damaged_data_fails_the_query(executor):
+    with pytest.raises(DataUnreadable, match="t/packs/1"):
+        await run(executor, [unit_at(0), Broken(), unit_at(70)], Newest())
+
+
+async def test_damaged_data_becomes_a_warning_where_that_is_allowed(executor):
+    evaluator = Newest()
+
+    outcome = await run(
+        executor,
+        [unit_at(0), Broken(), unit_at(70)],
+        evaluator,
+        partial_allowed=True,
+    )
+
+    assert outcome.warnings == ("pack 't/packs/1' is damaged",)
+    assert len(evaluator.added) == 20
+
+
+async def test_an_error_in_an_evaluator_ends_the_query(executor):
+    class Faulty(Newest):
+        def map(self, _):
+            raise LimitExceeded("too much")
+
+    with pytest.raises(LimitExceeded):
+        await run(executor, [unit_at(n) for n in range(50)], Faulty())
+
+
+async def test_the_watch_may_end_a_query(executor):
+    class Budget:
+        rows = 0
+
+        def note(self, stats):
+            self.rows += stats.head_rows
+            if self.rows > 100:
+                raise LimitExceeded("too many bytes")
+
+    evaluator = Newest()
+    with pytest.raises(LimitExceeded):
+        await run(executor, [unit_at(n) for n in range(500)], evaluator, watch=Budget())
+
+    assert evaluator.mapped < 20
+
+
+async def test_a_cancelled_query_begins_no_further_unit(executor):
+    """Cancelling returns at once, while a unit is still being read."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Newest):
+        def map(self, batch):
+            begun.set()
+            go_on.wait(5)
+            return super().map(batch)
+
+    evaluator = Slow()
+    task = asyncio.create_task(
+        run(executor, [unit_at(n) for n in range(100)], evaluator)
+    )
+    await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    executor.close()
+
+    assert evaluator.mapped <= 2
+    assert evaluator.added == []
+
+
+async def test_a_long_query_does_not_keep_a_short_one_waiting(executor):
+    """Threads take turns between queries, unit by unit."""
+    release = threading.Event()
+
+    class Endless(Newest):
+        def enough(self, _):
+            return release.is_set()
+
+    long = asyncio.create_task(
+        run(executor, [unit_at(n, rows=1) for n in range(9_999)], Endless())
+    )
+    await run(executor, [unit_at(0)], Newest())
+    assert not long.done()
+    release.set()
+    await long
+
+
+async def test_queries_wait_for_their_turn_tenant_by_tenant(executor):
+    """A tenant with many waiting queries delays another tenant by one at most."""
+    order = []
+    hold = asyncio.Event()
+
+    async def query(tenant):
+        async with executor.turn(tenant):
+            order.append(tenant)
+            await hold.wait()
+            hold.clear()
+
+    tasks = [asyncio.create_task(query(t)) for t in ("a", "a", "a", "a", "b")]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert order == ["a", "a"]
+    assert executor.waiting_count == 3
+    while not all(task.done() for task in tasks):
+        hold.set()
+        await asyncio.sleep(0)
+
+    assert order.index("b") == 3
+    assert executor.running_count == 0
+
+
+async def test_too_many_waiting_queries_of_a_tenant_are_refused(executor):
+    async with executor.turn("a"), executor.turn("a"):
+        waiting = [asyncio.create_task(executor._wait_for_turn("a")) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(LimitExceeded, match="too many outstanding requests"):
+            await executor._wait_for_turn("a")
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert (executor.waiting_count, executor.running_count) == (0, 0)
+
+
+def test_a_fair_queue_takes_tenants_in_turn():
+    queue = FairQueue(outstanding_max=3)
+    for tenant, item in [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("c", 5)]:
+        queue.push(tenant, item)
+    queue.discard("c", 5)
+    queue.discard("c", 5)
+
+    assert [queue.pop() for _ in range(5)] == [1, 4, 2, 3, None]
