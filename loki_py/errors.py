@@ -20,6 +20,7 @@
     │   ├── UnknownVersion
     │   └── TruncatedData
     ├── ObjectNotFound             no object has this key                  -> hidden
+    ├── ClientGone                 nobody waits for the answer any more    -> 499
     └── ConfigInvalid              settings that can not be used           -> exit 2
 
 `api.errors` is the only module that turns these into HTTP answers.
@@ -129,6 +130,10 @@ class TruncatedData(CorruptData):
 
 class ObjectNotFound(LokiError):
     """No object has this key."""
+
+
+class ClientGone(LokiError):
+    """The client closed its connection before the answer was ready."""
 
 
 class ConfigInvalid(LokiError):

@@ -1,0 +1,71 @@
+"""Exceptions to HTTP answers: the only module that knows both.
+
+Texts of the caller's mistakes go out as they are. What went wrong inside goes
+to the log; the caller learns only that it did.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from loki_py.errors import ClientGone, QueryTimeout, RequestRejected, Unavailable
+
+CLIENT_GONE_STATUS = 499
+RETRY_LATER = {429, 503}
+TIMEOUT_TEXT = (
+    "request timed out, decrease the duration of the request or add more label"
+    " matchers (prefer exact match over regex match) to reduce the amount of data"
+    " processed"
+)
+INTERNAL_TEXT = "internal error; the server's log says more"
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+TEXT_HEADERS: Headers = (
+    ("content-type", "text/plain; charset=utf-8"),
+    ("x-content-type-options", "nosniff"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a failed request is answered.
+
+    Attributes:
+        is_ours: whether the cause is worth a line in our log.
+    """
+
+    status: int
+    text: str
+    is_ours: bool = False
+    headers: Headers = TEXT_HEADERS
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return the answer to a request that raised `error`."""
+    match error:
+        case ClientGone():
+            text = "the request was cancelled by the client"
+            return Failure(CLIENT_GONE_STATUS, text)
+        case QueryTimeout():
+            return Failure(error.status, TIMEOUT_TEXT)
+        case RequestRejected() | Unavailable():
+            headers: Headers = TEXT_HEADERS
+            if error.status in RETRY_LATER:
+                headers = (*TEXT_HEADERS, ("retry-after", "1"))
+            return Failure(
+                error.status,
+                str(error),
+                is_ours=isinstance(error, Unavailable),
+                headers=headers,
+            )
+        case BaseExceptionGroup():
+            return _failure_of_many([failure_of(one) for one in error.exceptions])
+        case _:
+            return Failure(500, INTERNAL_TEXT, is_ours=True)
+
+
+def _failure_of_many(failures: list[Failure]) -> Failure:
+    """Return the first that is the caller's fault, else the first."""
+    for failure in failures:
+        if failure.status < 500:
+            return failure
+    return failures[0]
