@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 from bench.server import Server
 
-__all__ = ["Answer", "Api", "Server", "Writers", "until"]
+__all__ = ["Answer", "Api", "Ledger", "Server", "Writers", "until"]
 
 PUSH = "/loki/api/v1/push"
 NS_PER_S = 1_000_000_000
 ANSWER_S_MAX = 60
 LINES_MAX = 1_000_000
+WRITERS = 4
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ def until(fact: Callable[[], object], *, seconds: float = 30):
         time.sleep(0.02)
 
 
-class Writers:
-    """Threads that push lines that no other push has, until told to stop.
+@dataclass
+class Ledger:
+    """What was pushed, and what was promised.
 
     Attributes:
         sent: every (timestamp ns, line) that was ever sent.
@@ -149,16 +151,32 @@ class Writers:
         refused: statuses of answers that were not 204.
     """
 
-    def __init__(self, port: int, *, threads: int = 4, seed: int = 0) -> None:
-        self.sent: set[tuple[int, str]] = set()
-        self.acked: set[tuple[int, str]] = set()
-        self.refused: Counter[int] = Counter()
+    sent: set[tuple[int, str]] = field(default_factory=set)
+    acked: set[tuple[int, str]] = field(default_factory=set)
+    refused: Counter[int] = field(default_factory=Counter)
+
+    def check(self, found: list[tuple[int, str]]) -> None:
+        """Fail unless what was acknowledged is found once, and nothing else.
+
+        What was sent and not answered may be there or not.
+        """
+        counts = Counter(found)
+        assert [pair for pair, count in counts.items() if count > 1] == []
+        assert self.acked - counts.keys() == set()
+        assert counts.keys() - self.sent == set()
+
+
+class Writers:
+    """Threads that push lines that no other push has, until told to stop."""
+
+    def __init__(self, port: int, ledger: Ledger, *, seed: object = 0) -> None:
         self._port = port
+        self._ledger = ledger
         self._seed = seed
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(number,), daemon=True)
-            for number in range(threads)
+            for number in range(WRITERS)
         ]
 
     def start(self) -> "Writers":
@@ -180,25 +198,15 @@ class Writers:
             while not self._stopping.is_set():
                 streams = _random_streams(rng, number)
                 pairs = {pair for _, found in streams for pair in found}
-                self.sent |= pairs
+                self._ledger.sent.update(pairs)
                 try:
                     answer = api.push(streams)
                 except (OSError, http.client.HTTPException):
                     return
                 if answer.status == 204:
-                    self.acked |= pairs
+                    self._ledger.acked.update(pairs)
                 else:
-                    self.refused[answer.status] += 1
-
-    def check(self, found: list[tuple[int, str]]) -> None:
-        """Fail unless what was acknowledged is found once, and nothing else.
-
-        What was sent and not answered may be there or not.
-        """
-        counts = Counter(found)
-        assert [pair for pair, count in counts.items() if count > 1] == []
-        assert self.acked - counts.keys() == set()
-        assert counts.keys() - self.sent == set()
+                    self._ledger.refused[answer.status] += 1
 
 
 ODD_PIECES = ("", "ü€😀", '"quoted\\"', "\t\r\n", "\x00\x1f", "{a=b}", " ", "<&>")

@@ -1,10 +1,11 @@
 """Kill -9: whatever was acknowledged is there afterwards, once, byte for byte."""
 
 import random
+import socket
 import time
 
 import pytest
-from harness import Api, Server, Writers
+from harness import Api, Ledger, Server, Writers
 
 pytestmark = pytest.mark.slow
 
@@ -28,22 +29,19 @@ def everything(server, start_ns):
 def kill_rounds(settings, rounds, *, seed):
     rng = random.Random(seed)
     start_ns = time.time_ns()
-    sent, acked = set(), set()
+    ledger = Ledger()
     with Server(settings) as server:
         server.start()
         for number in range(rounds):
-            writers = Writers(server.port, seed=f"{seed}/{number}").start()
+            writers = Writers(server.port, ledger, seed=f"{seed}/{number}").start()
             time.sleep(rng.uniform(0.02, 1.0))
             server.kill()
             writers.join()
-            sent |= writers.sent
-            acked |= writers.acked
-            writers.sent, writers.acked = sent, acked
 
             server.start()
 
-            writers.check(everything(server, start_ns))
-    assert acked
+            ledger.check(everything(server, start_ns))
+    assert ledger.acked
 
 
 def test_killed_store_has_every_acknowledged_line_once():
@@ -66,27 +64,23 @@ def test_kill_during_flush_loses_and_repeats_nothing():
     """The flush is on its way when the process dies: pack without index, or so."""
     start_ns = time.time_ns()
     rng = random.Random(3)
+    ledger = Ledger()
     with Server({"ingester.head_size": "256KB"}) as server:
         server.start()
         for number in range(4):
-            writers = Writers(server.port, seed=number).start()
+            writers = Writers(server.port, ledger, seed=number).start()
             time.sleep(0.5)
             writers.join()
-            earlier = {} if number == 0 else {"sent": sent, "acked": acked}
-            sent = writers.sent | earlier.get("sent", set())
-            acked = writers.acked | earlier.get("acked", set())
-            writers.sent, writers.acked = sent, acked
 
             flush_and_kill(server, after_s=rng.uniform(0.0, 0.1))
             server.start()
 
-            writers.check(everything(server, start_ns))
+            ledger.check(everything(server, start_ns))
+    assert ledger.acked
 
 
 def flush_and_kill(server, *, after_s):
     """Send POST /flush, do not wait for the answer, kill a moment later."""
-    import socket
-
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(
             b"POST /flush HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from harness import Api, Server, Writers
+from harness import Api, Ledger, Server, Writers
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +14,8 @@ def test_stop_under_load_loses_nothing():
     start_ns = time.time_ns()
     with Server() as server:
         server.start()
-        writers = Writers(server.port).start()
+        ledger = Ledger()
+        writers = Writers(server.port, ledger).start()
         time.sleep(0.7)
 
         code = server.stop()
@@ -22,10 +23,10 @@ def test_stop_under_load_loses_nothing():
         server.start()
 
         assert code == 0
-        assert writers.acked
+        assert ledger.acked
         with Api(server.port) as api:
             found = api.lines(SELECT, start_ns=start_ns, end_ns=time.time_ns() + 1)
-        writers.check(found)
+        ledger.check(found)
 
 
 def test_start_after_a_stop_replays_nothing():
