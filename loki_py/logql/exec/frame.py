@@ -1,0 +1,333 @@
+"""Frames: the rows of a batch while they pass a pipeline, as columns."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
+from loki_py.model.labels import LabelSet
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Rows: TypeAlias = npt.NDArray[np.int64]
+
+ERROR = "__error__"
+ERROR_DETAILS = "__error_details__"
+PRESERVE_ERROR = "__preserve_error__"
+DUPLICATE_SUFFIX = "_extracted"
+
+
+class StreamTable:
+    """The label sets of a source as columns, made once and kept by the plan."""
+
+    def __init__(self, streams: Sequence[LabelSet]) -> None:
+        self.streams = streams
+        self.count = len(streams)
+        self._columns: dict[str, pl.Series | None] = {}
+        self._has: dict[str, Mask | None] = {}
+        self._codes: dict[tuple[str, ...], tuple[Rows, int]] = {}
+
+    def column(self, name: str) -> pl.Series | None:
+        """Return the label's value by stream, null where missing; None if nowhere."""
+        if name not in self._columns:
+            values = [self.streams[i].as_dict.get(name) for i in range(self.count)]
+            found = any(value is not None for value in values)
+            self._columns[name] = pl.Series(name, values, pl.String) if found else None
+        return self._columns[name]
+
+    def has(self, name: str) -> Mask | None:
+        """Return bool by stream, true where it has the label; None if nowhere."""
+        if name not in self._has:
+            column = self.column(name)
+            self._has[name] = (
+                None if column is None else column.is_not_null().to_numpy()
+            )
+        return self._has[name]
+
+    def codes(self, names: tuple[str, ...]) -> tuple[Rows, int]:
+        """Return a code by stream, equal where all the named labels are equal."""
+        if names not in self._codes:
+            ids: dict[tuple[str | None, ...], int] = {}
+            columns = [self.column(name) for name in names]
+            present = [column.to_list() for column in columns if column is not None]
+            keys = zip(*present, strict=True) if present else [()] * self.count
+            codes = np.array([ids.setdefault(key, len(ids)) for key in keys], np.int64)
+            self._codes[names] = codes, max(len(ids), 1)
+        return self._codes[names]
+
+    def names(self) -> list[str]:
+        """Return every label name that occurs."""
+        streams = (self.streams[i] for i in range(self.count))
+        return list(dict.fromkeys(n for labels in streams for n, _ in labels.pairs))
+
+
+class StreamTables:
+    """The stream tables of one query's sources, by identity of `streams`."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, StreamTable] = {}
+
+    def of(self, streams: Sequence[LabelSet]) -> StreamTable:
+        """Return the table of the sequence; a grown sequence gets a new one."""
+        table = self._tables.get(id(streams))
+        if table is None or table.streams is not streams or table.count < len(streams):
+            # Two threads may both come here; the tables are equal, one stays.
+            table = StreamTable(streams)
+            self._tables[id(streams)] = table
+        return table
+
+
+class Frame:
+    """n rows with labels in three categories: stream, metadata, parsed.
+
+    Label columns are String with null for "has no such label". A parsed label
+    hides a metadata label of its name, and both hide a stream label. Errors
+    are labels of their own kind: the first of a row wins.
+    """
+
+    __slots__ = (
+        "error",
+        "error_details",
+        "line",
+        "metadata",
+        "parsed",
+        "preserved",
+        "removed",
+        "row",
+        "stream",
+        "table",
+        "timestamp_ns",
+    )
+
+    def __init__(
+        self,
+        table: StreamTable,
+        *,
+        row: Rows,
+        stream: StreamIndex,
+        timestamp_ns: Timestamps,
+        line: pl.Series | None,
+    ) -> None:
+        self.table = table
+        self.row = row
+        self.stream = stream
+        self.timestamp_ns = timestamp_ns
+        self.line = line
+        self.metadata: dict[str, pl.Series] = {}
+        self.parsed: dict[str, pl.Series] = {}
+        self.removed: dict[str, Mask] = {}
+        self.error: pl.Series | None = None
+        self.error_details: pl.Series | None = None
+        self.preserved: Mask | None = None
+
+    def __len__(self) -> int:
+        return len(self.timestamp_ns)
+
+    @property
+    def lines(self) -> pl.Series:
+        """The current lines; the plan asked for them."""
+        assert self.line is not None
+        return self.line
+
+    def value(self, name: str) -> pl.Series | None:
+        """Return the label's value per row, null where missing; None if nowhere."""
+        if name == ERROR:
+            return self.error
+        if name == ERROR_DETAILS:
+            return self.error_details
+        found = self.parsed.get(name)
+        below = self.metadata.get(name)
+        if below is not None:
+            found = (
+                below if found is None else found.zip_with(found.is_not_null(), below)
+            )
+        stream = self.stream_value(name)
+        if stream is None:
+            return found
+        if found is None:
+            return stream
+        return found.zip_with(found.is_not_null(), stream)
+
+    def stream_value(self, name: str) -> pl.Series | None:
+        """Return the stream label per row, null where missing or removed."""
+        column = self.table.column(name)
+        if column is None:
+            return None
+        values = column.gather(pl.Series(self.stream))
+        removed = self.removed.get(name)
+        return values if removed is None else with_nulls(values, removed)
+
+    def visible_stream_value(self, name: str) -> pl.Series | None:
+        """Return the stream label per row, null where another category hides it."""
+        values = self.stream_value(name)
+        for columns in (self.parsed, self.metadata):
+            if values is not None and name in columns:
+                values = with_nulls(values, columns[name].is_not_null().to_numpy())
+        return values
+
+    def stream_has(self, name: str) -> Mask | None:
+        """Return where the row's stream has the label, removed or not."""
+        has = self.table.has(name)
+        return None if has is None else has[self.stream]
+
+    def names(self) -> list[str]:
+        """Return every label name that some row may have, errors aside."""
+        below = [*self.table.names(), *self.metadata, *self.parsed]
+        return list(dict.fromkeys(below))
+
+    def set_parsed(
+        self, name: str, values: pl.Series, where: Mask | None = None
+    ) -> None:
+        """Set a parsed label: on all rows, or where `where`; null sets nothing."""
+        if where is not None:
+            values = with_nulls(values, ~where)
+        old = self.parsed.get(name)
+        present = values.is_not_null()
+        self.parsed[name] = values if old is None else values.zip_with(present, old)
+        below = self.metadata.get(name)
+        if below is not None:
+            self.metadata[name] = with_nulls(below, present.to_numpy())
+
+    def remove(self, name: str, where: Mask | None = None) -> None:
+        """Remove a label of every category, on all rows or where `where`."""
+        mask = np.ones(len(self), dtype=np.bool_) if where is None else where
+        for columns in (self.parsed, self.metadata):
+            if name in columns:
+                columns[name] = with_nulls(columns[name], mask)
+        if self.table.column(name) is not None:
+            old = self.removed.get(name)
+            self.removed[name] = mask if old is None else old | mask
+
+    def set_error(self, where: Mask, error: str, details: pl.Series | str) -> None:
+        """Set the error of rows that have none yet; details are per row or one text."""
+        if self.error is not None:
+            where = where & self.error.is_null().to_numpy()
+        if not where.any():
+            return
+        self.error = self._chosen(where, error, self.error)
+        self.error_details = self._chosen(where, details, self.error_details)
+
+    def has_error(self) -> Mask:
+        """Return where a row has an error."""
+        if self.error is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        return self.error.is_not_null().to_numpy()
+
+    def filter(self, keep: Mask) -> None:
+        """Drop the rows where `keep` is false."""
+        if keep.all():
+            return
+        mask = pl.Series(keep)
+        self.row = self.row[keep]
+        self.stream = self.stream[keep]
+        self.timestamp_ns = self.timestamp_ns[keep]
+        if self.line is not None:
+            self.line = self.line.filter(mask)
+        for columns in (self.metadata, self.parsed):
+            for name, values in columns.items():
+                columns[name] = values.filter(mask)
+        self.removed = {name: old[keep] for name, old in self.removed.items()}
+        if self.preserved is not None:
+            self.preserved = self.preserved[keep]
+        if self.error is not None:
+            self.error = self.error.filter(mask)
+        if self.error_details is not None:
+            self.error_details = self.error_details.filter(mask)
+
+    def _chosen(
+        self, where: Mask, new: pl.Series | str, old: pl.Series | None
+    ) -> pl.Series:
+        values = pl.Series([new], dtype=pl.String) if isinstance(new, str) else new
+        below = NULL if old is None else old
+        return values.zip_with(pl.Series(where), below)
+
+
+NULL = pl.Series([None], dtype=pl.String)
+
+
+def with_nulls(values: pl.Series, where: Mask) -> pl.Series:
+    """Return the values with null where `where`."""
+    return values.zip_with(pl.Series(~where), NULL) if where.any() else values
+
+
+def constant(value: str | None, count: int) -> pl.Series:
+    """Return `count` times the value."""
+    return pl.repeat(value, count, dtype=pl.String, eager=True)
+
+
+def frame_of(
+    batch: EntryBatch,
+    table: StreamTable,
+    *,
+    metadata_wanted: frozenset[str] | None,
+    rows: Rows | None,
+    lines: pl.Series | None,
+) -> Frame:
+    """Return the frame of a batch's rows, with the metadata labels that are wanted.
+
+    A metadata name that the row's stream has as a label is exposed as
+    `<name>_extracted`; `metadata_wanted` holds exposed names, None is all.
+
+    Args:
+        rows: which rows; None for all.
+        lines: of those rows; None where nobody reads them.
+    """
+    frame = Frame(
+        table,
+        row=np.arange(len(batch)) if rows is None else rows,
+        stream=batch.stream if rows is None else batch.stream[rows],
+        timestamp_ns=batch.timestamp_ns if rows is None else batch.timestamp_ns[rows],
+        line=lines,
+    )
+    at = None if rows is None else pl.Series(rows)
+    for name, column in _metadata_columns(batch, metadata_wanted):
+        values = pl.Series(pl.from_arrow(column))
+        if at is not None:
+            values = values.gather(at)
+        taken = frame.stream_has(name)
+        if taken is None or not taken.any():
+            _add_metadata(frame, name, values, metadata_wanted)
+            continue
+        _add_metadata(frame, name, with_nulls(values, taken), metadata_wanted)
+        moved = with_nulls(values, ~taken)
+        _add_metadata(frame, name + DUPLICATE_SUFFIX, moved, metadata_wanted)
+    return frame
+
+
+def _add_metadata(
+    frame: Frame, name: str, values: pl.Series, wanted: frozenset[str] | None
+) -> None:
+    if (wanted is not None and name not in wanted) or values.null_count() == len(
+        values
+    ):
+        return
+    old = frame.metadata.get(name)
+    if old is not None:
+        values = old.zip_with(old.is_not_null(), values)
+    frame.metadata[name] = values
+
+
+def metadata_sources(exposed: frozenset[str]) -> frozenset[str]:
+    """Return the stored metadata names that the exposed names may come from."""
+    stems = {name.removesuffix(DUPLICATE_SUFFIX) for name in exposed}
+    return exposed | stems
+
+
+def _metadata_columns(
+    batch: EntryBatch, wanted: frozenset[str] | None
+) -> Iterator[tuple[str, "pa.LargeStringArray"]]:
+    sources = None if wanted is None else metadata_sources(wanted)
+    for name, column in batch.metadata.items():
+        if sources is None or name in sources:
+            yield name, column
+    rest = batch.metadata_rest
+    if rest is None:
+        return
+    names = set(pc.unique(rest.keys).to_pylist())
+    for name in sorted(names if sources is None else names & sources):
+        values = pc.map_lookup(rest, pa.scalar(name, pa.large_string()), "first")
+        yield name, values.cast(pa.large_string())
