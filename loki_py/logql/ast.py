@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from loki_py.logql.paths import parse_path
 from loki_py.model.matchers import Matcher
 
 # ---------------------------------------------------------------- line filters
@@ -68,12 +69,15 @@ class JsonExtraction:
 
     Attributes:
         expression: as written; the name itself where none was written.
-        path: the parsed expression, keys as str and array positions as int.
     """
 
     name: str
     expression: str
-    path: tuple[str | int, ...]
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """The parsed expression: keys as str, array positions as int."""
+        return parse_path(self.expression)
 
 
 @dataclass(frozen=True, slots=True)
