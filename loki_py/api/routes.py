@@ -1,0 +1,91 @@
+"""The one table of routes."""
+
+from dataclasses import dataclass
+
+from loki_py.api.admin import AdminRoutes
+from loki_py.api.answers import AnswerRequest
+from loki_py.api.query import QueryRoutes
+
+GET = ("GET",)
+GET_POST = ("GET", "POST")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path and who answers it.
+
+    Attributes:
+        name: the route's name in metrics.
+        has_tenant: whether the request is about a tenant.
+        is_cancelled: whether its work ends when the client goes away.
+        while_starting: whether it answers before every service runs.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    answer: AnswerRequest
+    name: str
+    has_tenant: bool = True
+    is_cancelled: bool = True
+    while_starting: bool = False
+
+
+def routes_of(queries: QueryRoutes, admin: AdminRoutes) -> list[Route]:
+    """Return every route but the pushes, which `api.push` answers."""
+    return [
+        *_query_routes(queries),
+        *_admin_routes(admin),
+        Route(
+            "/config/tenant/v1/limits",
+            GET,
+            admin.tenant_limits,
+            "config_tenant_v1_limits",
+        ),
+    ]
+
+
+def _query_routes(queries: QueryRoutes) -> list[Route]:
+    table = [
+        ("query_range", queries.query_range),
+        ("query", queries.query),
+        ("labels", queries.labels),
+        ("label", queries.labels),
+        ("label/{name}/values", queries.label_values),
+        ("series", queries.series),
+        ("format_query", queries.format_query),
+    ]
+    return [
+        Route(f"/loki/api/v1/{path}", GET_POST, answer, f"loki_api_v1_{_named(path)}")
+        for path, answer in table
+    ]
+
+
+def _admin_routes(admin: AdminRoutes) -> list[Route]:
+    table = [
+        ("/ready", GET, admin.ready),
+        ("/metrics", GET, admin.metrics),
+        ("/services", GET, admin.services),
+        ("/config", GET, admin.config),
+        ("/log_level", GET_POST, admin.log_level),
+        ("/loki/api/v1/status/buildinfo", GET, admin.build_info),
+    ]
+    always = [
+        Route(
+            path,
+            methods,
+            answer,
+            _named(path.strip("/")),
+            has_tenant=False,
+            is_cancelled=False,
+            while_starting=True,
+        )
+        for path, methods, answer in table
+    ]
+    flush = Route(
+        "/flush", GET_POST, admin.flush, "flush", has_tenant=False, is_cancelled=False
+    )
+    return [*always, flush]
+
+
+def _named(path: str) -> str:
+    return path.replace("/", "_").replace("{", "").replace("}", "")

@@ -1,0 +1,157 @@
+"""The ASGI entry: pushes go straight to their route, the rest through the table."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from loki_py.api.answers import Answer, Asked, answer_of, compressed
+from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
+from loki_py.api.context import ApiContext
+from loki_py.api.errors import TEXT_HEADERS, failure_of
+from loki_py.api.forms import FORM_BYTES_MAX, FORM_TYPE, Form, parse_form
+from loki_py.api.push import PUSH_ROUTES, PushRoute, Scope, Send
+from loki_py.api.routes import Route
+from loki_py.errors import ClientGone
+from loki_py.runtime.logs import logger_of
+
+FORMS_BYTES_MAX = 64 << 20
+"""All form bodies that are being read, together."""
+
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logger_of("api")
+
+
+def new_server(
+    routes: Sequence[Route], push: PushRoute, context: ApiContext, *, version: str
+) -> AsgiApp:
+    """Return the whole HTTP side of the process as one ASGI application."""
+    table = FastAPI(
+        title="loki_py",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _no_such_route},
+    )
+    forms = BytesInFlight(FORMS_BYTES_MAX)
+    for route in routes:
+        table.add_api_route(
+            route.path,
+            _endpoint_of(route, context, forms),
+            methods=list(route.methods),
+            name=route.name,
+            response_model=None,
+        )
+
+    async def entry(scope: Scope, receive: Receive, send: Send) -> None:
+        is_push = scope["type"] == "http" and scope["path"] in PUSH_ROUTES
+        if is_push and scope["method"] == "POST":
+            await push(scope, receive, send)
+        elif is_push:
+            await Response(status_code=405)(scope, receive, send)
+        else:
+            await table(scope, receive, send)
+
+    return entry
+
+
+def _endpoint_of(
+    route: Route, context: ApiContext, forms: BytesInFlight
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        started_ns = context.clock.monotonic_ns()
+        try:
+            answer = await _answered(route, request, context, forms)
+        except Exception as error:  # noqa: BLE001  # every failure has an answer
+            failure = failure_of(error)
+            if failure.is_ours:
+                _log.exception("request failed", route=route.name)
+            answer = answer_of(failure)
+        if context.compress_responses and _takes_gzip(request):
+            answer = await compressed(answer)
+        context.metrics.observe(
+            method=request.method,
+            route=route.name,
+            status=answer.status,
+            duration_ns=context.clock.monotonic_ns() - started_ns,
+        )
+        return Response(answer.body, answer.status, dict(answer.headers))
+
+    return endpoint
+
+
+async def _answered(
+    route: Route, request: Request, context: ApiContext, forms: BytesInFlight
+) -> Answer:
+    tenant = ""
+    if route.has_tenant:
+        header = request.headers.get("x-scope-orgid", "")
+        tenant = context.tenancy.tenant_of(header)
+    if not route.while_starting:
+        context.check_running()
+    asked = Asked(
+        tenant=tenant,
+        form=await _form_of(request, forms),
+        headers=request.headers,
+        path=request.path_params,
+        method=request.method,
+    )
+    if not route.is_cancelled:
+        return await route.answer(asked)
+    return await _until_disconnect(request, route.answer(asked))
+
+
+async def _form_of(request: Request, forms: BytesInFlight) -> Form:
+    query = request.scope["query_string"].decode("latin-1")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "GET" or kind != FORM_TYPE:
+        return parse_form(query)
+    length = request.headers.get("content-length", "")
+    with Holding(forms) as holding:
+        body = await read_body(
+            request.receive,
+            holding,
+            declared=int(length) if length.isdecimal() else -1,
+            bytes_max=FORM_BYTES_MAX,
+        )
+    return parse_form(query, body)
+
+
+async def _until_disconnect(request: Request, work: Awaitable[Answer]) -> Answer:
+    """Return what `work` gives; cancel it where the client goes away first.
+
+    Raises: ClientGone.
+    """
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientGone("client closed the connection")
+    finally:
+        task.cancel()
+        watch.cancel()
+        await asyncio.wait({task, watch})
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+async def _no_such_route(_request: Request, error: Exception) -> Response:
+    """Answer as gorilla/mux does: a text for 404, nothing for 405."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return Response("404 page not found\n", 404, dict(TEXT_HEADERS))
+    return Response(status_code=error.status_code)
