@@ -39,6 +39,7 @@ IO_MODULES = {
     "threading", "time",
 }  # fmt: skip
 IO_CALLS = {"open", "now", "utcnow", "today", "read_table", "memory_map"}
+DESCRIBED_WITH = {("storage.abc", "pathlib")}  # a type of an argument, not I/O
 GENERATED = {"wire.logproto_pb2"}
 
 FILE_LINES_MAX = 400
@@ -85,7 +86,8 @@ def test_only_listed_modules_do_io(path, name):
         return
     for imported in imports_of(path):
         top, _, rest = imported.partition(".")
-        assert top not in IO_MODULES, f"{name} imports {imported}"
+        if (name, top) not in DESCRIBED_WITH:
+            assert top not in IO_MODULES, f"{name} imports {imported}"
         assert not (top == "loki_py" and does_io(rest)), f"{name} imports {imported}"
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):

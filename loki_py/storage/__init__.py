@@ -1,1 +1,4 @@
-"""Being built."""
+"""Object stores: where flushed data lives.
+
+Reading order: `abc`, `memory`, `filesystem`.
+"""

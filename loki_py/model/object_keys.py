@@ -1,0 +1,98 @@
+"""Where objects lie in the bucket: keys from parts, parts from keys.
+
+    <tenant>/packs/<yyyy-mm-dd>/<ulid>-<writer>.parquet
+    <tenant>/index/<yyyy-mm-dd>/<ulid>-<writer>.parquet
+
+Tenant and writer are percent-encoded, so that neither can add a part or hide
+one. The day is the one on which the object was written (UTC). Keys of one kind
+and tenant ascend with the time they were made.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote, unquote
+
+ObjectKind = Literal["packs", "index"]
+
+ULID_RANDOM_BYTES = 10
+_ULID_CHARS = 26
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SUFFIX = ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """The parts of a key.
+
+    Attributes:
+        day: yyyy-mm-dd.
+        ulid: 26 characters; sorts by the millisecond it was made in.
+        writer: the instance that wrote the object.
+    """
+
+    tenant: str
+    kind: ObjectKind
+    day: str
+    ulid: str
+    writer: str
+
+    @property
+    def text(self) -> str:
+        """The key itself."""
+        name = f"{self.ulid}-{_part_of(self.writer)}{_SUFFIX}"
+        return f"{prefix_of(self.tenant, self.kind)}{self.day}/{name}"
+
+
+def pack_key(tenant: str, *, now_ns: int, ulid: str, writer: str) -> str:
+    """Return the key of a pack that is written now."""
+    return ObjectKey(tenant, "packs", _day_of(now_ns), ulid, writer).text
+
+
+def index_key(tenant: str, *, now_ns: int, ulid: str, writer: str) -> str:
+    """Return the key of an index file that is written now."""
+    return ObjectKey(tenant, "index", _day_of(now_ns), ulid, writer).text
+
+
+def prefix_of(tenant: str, kind: ObjectKind) -> str:
+    """Return what all keys of the tenant and kind, and no others, start with."""
+    return f"{_part_of(tenant)}/{kind}/"
+
+
+def parse_key(key: str) -> ObjectKey | None:
+    """Return the parts of a key, None where it is none of ours."""
+    parts = key.split("/")
+    if len(parts) != 4 or not parts[3].endswith(_SUFFIX):
+        return None
+    tenant, kind, day, name = parts
+    ulid, dash, writer = name.removesuffix(_SUFFIX).partition("-")
+    if not dash or len(ulid) != _ULID_CHARS:
+        return None
+    if kind == "packs":
+        return ObjectKey(unquote(tenant), "packs", day, ulid, unquote(writer))
+    if kind == "index":
+        return ObjectKey(unquote(tenant), "index", day, ulid, unquote(writer))
+    return None
+
+
+def ulid_of(now_ns: int, random: bytes) -> str:
+    """Return an id that sorts by time: 48 bits of milliseconds, 80 random bits.
+
+    Source: the ULID specification.
+    """
+    assert len(random) == ULID_RANDOM_BYTES
+    assert 0 <= now_ns // 1_000_000 < 1 << 48
+    number = (now_ns // 1_000_000) << 80 | int.from_bytes(random, "big")
+    places = range(5 * (_ULID_CHARS - 1), -1, -5)
+    return "".join(_CROCKFORD[number >> place & 31] for place in places)
+
+
+def _day_of(now_ns: int) -> str:
+    return datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).date().isoformat()
+
+
+def _part_of(name: str) -> str:
+    """Return the name as one part of a key; never empty, never dotted in front."""
+    assert name
+    part = quote(name, safe="")
+    return "%2E" + part[1:] if part.startswith(".") else part
