@@ -23,6 +23,9 @@ T = TypeVar("T")
 AHEAD_PER_WORKER = 8
 """Partial results that may wait for those before them, for each worker."""
 
+AHEAD_PER_WORKER_EARLY = 2
+"""The same where a few rows may suffice: what is read ahead may be for nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeafOutcome:
@@ -107,7 +110,8 @@ class QueryExecutor:
         """
         policy = RunPolicy(
             workers=self._workers,
-            ahead_max=self._workers * (1 if stops_early else AHEAD_PER_WORKER),
+            ahead_max=self._workers
+            * (AHEAD_PER_WORKER_EARLY if stops_early else AHEAD_PER_WORKER),
             cut_small=stops_early,
             partial_allowed=partial_allowed,
         )
