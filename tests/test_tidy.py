@@ -30,7 +30,8 @@ MAY_DO_IO = {
     "__main__", "app", "api", "runtime", "storage", "transport",
     "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
     "distributor.service",
-    "ingester.flusher", "ingester.recovery", "ingester.service", "ingester.blockstore",
+    "ingester.blockstore", "ingester.block_units", "ingester.cutter", "ingester.flusher",
+    "ingester.flush_scheduler", "ingester.recovery", "ingester.service",
     "querier.store_reader", "querier.executor", "querier.leaf_run", "querier.service",
 }  # fmt: skip
 IO_MODULES = {

@@ -150,6 +150,8 @@ class IngesterConfig(Section):
         hot_tier_bytes_max: block files kept after their flush, for fast reads.
         chunk_idle_ns, chunk_age_ns_max: a tenant's data is flushed when nothing
             came for so long, or when its oldest part is so old.
+        chunk_retain_ns: how long block files stay after their flush at least,
+            whatever their size.
         unordered_window_ns: how far behind its stream's newest entry an entry
             may be; 0 means no window, every entry is taken.
         memory_bytes_max: bytes of heads and pushes in flight beyond which
@@ -168,6 +170,7 @@ class IngesterConfig(Section):
     flush_on_shutdown: bool = False
     chunk_idle_ns: DurationNs = Field(30 * MINUTE_NS, alias="chunk_idle_period")
     chunk_age_ns_max: DurationNs = Field(2 * HOUR_NS, alias="max_chunk_age")
+    chunk_retain_ns: DurationNs = Field(0, alias="chunk_retain_period")
     unordered_window_ns: DurationNs = Field(HOUR_NS, alias="unordered_writes_window")
     returned_errors_max: int = Field(10, alias="max_returned_stream_errors", ge=0)
     memory_bytes_max: SizeBytes = Field(0, alias="memory_ceiling")

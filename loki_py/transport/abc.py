@@ -12,15 +12,26 @@ from loki_py.model.scan import Scan, ScanUnit
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """Entries that were refused for one reason, as metrics name it."""
+
+    reason: str
+    entries_count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class PushAnswer:
     """What an ingester did with a batch.
 
     Attributes:
         rejected: position in the batch's `streams` to why (some of) its
             entries were refused; everything not refused is durable.
+        discards: how much was refused, by reason.
     """
 
     rejected: Mapping[int, LokiError] = field(default_factory=dict)
+    discards: Sequence[Discard] = ()
 
 
 @dataclass(frozen=True, slots=True)

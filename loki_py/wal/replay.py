@@ -52,9 +52,9 @@ class ReplayStats:
 
 
 def replay(
-    folder: Path, stats: ReplayStats
+    folder: Path, stats: ReplayStats, *, segment_min: int = 0
 ) -> Iterator[tuple[int, SeriesRecord | EntriesRecord]]:
-    """Yield (segment number, record) of all segments, ascending.
+    """Yield (segment number, record) of segments from `segment_min` on, ascending.
 
     Columns of a record lie in the mapped segment, which stays mapped as long as
     one of them is in use, even after the file was deleted.
@@ -65,6 +65,8 @@ def replay(
         OSError: the disk cannot be read, or damage cannot be set aside.
     """
     for number in segment_numbers(folder):
+        if number < segment_min:
+            continue
         for record in _replay_segment(folder, number, stats):
             yield number, record
 

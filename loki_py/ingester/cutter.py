@@ -1,0 +1,182 @@
+"""Seal generations and cut them into block files, one after the other.
+
+Owns one task. A cut that fails (a full disk, as a rule) is tried again until it
+works; meanwhile its entries stay in memory and in the WAL, and once
+SEALED_MAX generations wait, `room` makes pushes wait and then refuses them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from loki_py.chunks.blocks import BlockFileHeader
+from loki_py.errors import Overloaded
+from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
+from loki_py.ingester.cut import (
+    CutResult,
+    HeadSnapshot,
+    encode_generation,
+    snapshots_of,
+)
+from loki_py.ingester.generation import SEALED_MAX, Generation
+from loki_py.ingester.metrics import IngesterMetrics
+from loki_py.ingester.state import IngesterState
+from loki_py.runtime.logs import logger_of
+from loki_py.wal.log import Log
+
+ROOM_WAIT_SECONDS_MAX = 10.0
+"""How long a push waits for a cut before it is refused."""
+
+RETRY_SECONDS = 1.0
+
+log = logger_of("ingester")
+
+
+class Cutter:
+    """Moves entries from heads to block files. Called on the event loop."""
+
+    def __init__(
+        self,
+        state: IngesterState,
+        wal: Log,
+        blocks: BlockStore,
+        metrics: IngesterMetrics,
+        *,
+        instance_id: str,
+        block_bytes: int,
+    ) -> None:
+        self._state = state
+        self._wal = wal
+        self._blocks = blocks
+        self._metrics = metrics
+        self._instance_id = instance_id
+        self._block_bytes = block_bytes
+        self._sealed = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.trouble = ""
+
+    def start(self) -> None:
+        """Begin to cut what is sealed."""
+        self._task = asyncio.create_task(self._run(), name="ingester-cutter")
+
+    async def stop(self) -> None:
+        """Try once more to cut what is sealed, then end; the WAL keeps the rest."""
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        while self._state.sealed:
+            try:
+                await self._cut(self._state.sealed[0])
+            except OSError as error:
+                log.warning("entries stay in the WAL", reason=str(error))
+                return
+
+    def seal(self) -> None:
+        """Close the open generation, where it holds anything, and begin another."""
+        generation = self._state.open
+        if not generation.created_ns:
+            return
+        generation.segment_last = self._wal.rotate()
+        self._state.sealed.append(generation)
+        self._state.open = Generation(generation.number + 1)
+        self._sealed.set()
+
+    async def room(self) -> None:
+        """Return once fewer than SEALED_MAX generations wait to be cut.
+
+        Raises: Overloaded after ROOM_WAIT_SECONDS_MAX.
+        """
+        if len(self._state.sealed) < SEALED_MAX:
+            return
+        await self._wait(lambda: len(self._state.sealed) < SEALED_MAX)
+
+    async def drained(self) -> None:
+        """Return once nothing that is sealed now waits to be cut.
+
+        Raises: Overloaded after ROOM_WAIT_SECONDS_MAX.
+        """
+        last = self._state.open.number
+        await self._wait(lambda: all(g.number >= last for g in self._state.sealed))
+
+    async def _wait(self, is_done: Callable[[], bool]) -> None:
+        try:
+            async with asyncio.timeout(ROOM_WAIT_SECONDS_MAX):
+                while not is_done():
+                    await self._freed.wait()
+        except TimeoutError:
+            raise Overloaded(
+                f"{len(self._state.sealed)} sealed generations of "
+                f"{self._state.head_bytes} bytes wait for the local disk; limit is "
+                f"{SEALED_MAX}: {self.trouble or 'it is slow'}"
+            ) from None
+
+    async def _run(self) -> None:
+        while True:
+            await self._sealed.wait()
+            self._sealed.clear()
+            while self._state.sealed:
+                try:
+                    await self._cut(self._state.sealed[0])
+                    self.trouble = ""
+                except OSError as error:
+                    self._metrics.cut_failures.inc()
+                    self.trouble = str(error)
+                    log.warning("cut failed, will be tried again", reason=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+
+    async def _cut(self, generation: Generation) -> None:
+        assert generation.segment_last is not None
+        snapshots = snapshots_of(generation, self._state.tables)
+        result = CutResult()
+        local = await asyncio.to_thread(
+            self.write, generation.number, generation.segment_last, snapshots, result
+        )
+        self.register(local)
+        self._state.sealed.remove(generation)
+        self.release(generation)
+        self._metrics.cuts.inc()
+        self._metrics.duplicates.inc(result.duplicates)
+        self._freed.set()
+        self._freed = asyncio.Event()
+        await asyncio.to_thread(self._wal.delete_through, generation.segment_last)
+
+    def write(
+        self,
+        number: int,
+        segment_max: int,
+        snapshots: list[HeadSnapshot],
+        result: CutResult,
+    ) -> LocalFile:
+        """Write one block file. Blocking; for worker threads. Raises: OSError."""
+        header = BlockFileHeader(self._instance_id, number, segment_max)
+        return self._blocks.write(
+            number,
+            encode_generation(header, snapshots, result, block_bytes=self._block_bytes),
+        )
+
+    def register(self, local: LocalFile) -> None:
+        """Make a block file readable, and count it as a holder of its streams."""
+        register(local, self._blocks, self._state)
+
+    def release(self, generation: Generation) -> None:
+        """Count the generation's heads as holders no longer."""
+        for tenant, head in generation.heads.items():
+            self._state.tables[tenant].holders[head.refs()] -= 1
+
+
+def register(local: LocalFile, blocks: BlockStore, state: IngesterState) -> None:
+    """Add an open block file to the store and its streams to the tables."""
+    for tenant in local.file.tenants:
+        table = state.table_of(tenant)
+        refs = table.refs_of(local.file.streams(tenant), now_ns=local.created_ns)
+        runs = local.file.stream_runs(tenant)
+        table.note_times(refs[runs.stream], runs.min_ns, runs.max_ns)
+        table.holders[refs] += 1
+        extent = local.file.extent(tenant)
+        local.parts[tenant] = TenantPart(refs, extent.line_bytes)
+        state.appended_ns[tenant] = max(
+            state.appended_ns.get(tenant, 0), local.created_ns
+        )
+    blocks.files[local.generation] = local

@@ -1,0 +1,190 @@
+"""Flush what is due, keep the hot tier within its bound, forget idle streams.
+
+Owns one task. Flushes run one at a time, so that memory stays bounded; a flush
+that fails is tried again at the next round, its entries stay where they are.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loki_py.config.schema import IngesterConfig
+from loki_py.errors import CorruptData, LokiError, Unavailable
+from loki_py.ingester.blockstore import BlockStore, FlushRecord, LocalFile
+from loki_py.ingester.flush_policy import FlushPolicy, FlushReason, Unflushed
+from loki_py.ingester.flusher import Flusher, FlushOutcome
+from loki_py.ingester.metrics import IngesterMetrics
+from loki_py.ingester.state import IngesterState
+from loki_py.runtime.clock import Clock
+from loki_py.runtime.logs import logger_of
+
+OnFlushed = Callable[[str, str, bytes], None]
+"""Called with tenant, index key and index bytes once a flush is durable."""
+
+log = logger_of("ingester")
+
+
+@dataclass(frozen=True, slots=True)
+class FlushBounds:
+    """What the scheduler keeps to.
+
+    Attributes:
+        check_ns: how often it looks.
+        hot_bytes_max: block files that stay after their flush.
+        retain_ns: how long they stay at least.
+        stream_idle_ns: idle streams without entries are forgotten after this.
+    """
+
+    check_ns: int
+    hot_bytes_max: int
+    retain_ns: int
+    stream_idle_ns: int
+
+    @classmethod
+    def of(cls, config: IngesterConfig) -> "FlushBounds":
+        """Return the bounds that the configuration sets."""
+        return cls(
+            config.flush_check_ns,
+            config.hot_tier_bytes_max,
+            config.chunk_retain_ns,
+            config.chunk_idle_ns,
+        )
+
+
+class FlushScheduler:
+    """Decides by `FlushPolicy`, acts by `Flusher`. Called on the event loop."""
+
+    def __init__(
+        self,
+        state: IngesterState,
+        blocks: BlockStore,
+        flusher: Flusher,
+        policy: FlushPolicy,
+        bounds: FlushBounds,
+        *,
+        clock: Clock,
+        metrics: IngesterMetrics,
+        on_flushed: OnFlushed,
+    ) -> None:
+        self._state = state
+        self._blocks = blocks
+        self._flusher = flusher
+        self._policy = policy
+        self._bounds = bounds
+        self._clock = clock
+        self._metrics = metrics
+        self._on_flushed = on_flushed
+        self._one_at_a_time = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look for what is due."""
+        self._task = asyncio.create_task(self._run(), name="ingester-flushes")
+
+    async def stop(self) -> None:
+        """End after the flush that is under way."""
+        assert self._task is not None
+        async with self._one_at_a_time:
+            self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def flush_all(self) -> None:
+        """Flush every tenant's block files; durable on return.
+
+        Raises: Unavailable where the object store refuses.
+        """
+        for tenant in list(self._state.tables):
+            await self._flush(tenant, FlushReason.FORCED)
+        await self._keep_bounds()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._bounds.check_ns / 1e9)
+            await self.flush_due()
+
+    async def flush_due(self) -> None:
+        """Flush the tenants that are due; failures are counted and come again."""
+        for tenant in list(self._state.tables):
+            reason = self._reason(tenant)
+            if reason is not None:
+                with contextlib.suppress(Unavailable):
+                    await self._flush(tenant, reason)
+        await self._keep_bounds()
+
+    def _reason(self, tenant: str) -> FlushReason | None:
+        files = self._blocks.unflushed(tenant)
+        if not files:
+            return None
+        unflushed = Unflushed(
+            sum(local.parts[tenant].line_bytes for local in files),
+            min(local.created_ns for local in files),
+            self._state.appended_ns[tenant],
+        )
+        return self._policy.reason_to_flush(unflushed, now_ns=self._clock.now_ns())
+
+    async def _flush(self, tenant: str, reason: FlushReason) -> None:
+        async with self._one_at_a_time:
+            files = self._blocks.unflushed(tenant)
+            if not files:
+                return
+            started_ns = self._clock.monotonic_ns()
+            outcome = await self._try_flush(tenant, files)
+            self._on_flushed(tenant, outcome.index_key, outcome.index)
+            await asyncio.to_thread(self._blocks.write_record, outcome.record)
+            self._blocks.add_record(outcome.record)
+        seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
+        self._metrics.flush_seconds.observe(seconds)
+        self._metrics.duplicates.inc(outcome.duplicates)
+        self._metrics.chunks_flushed.labels(reason.value).inc(outcome.chunks_count)
+        log.info(
+            "flushed",
+            tenant=tenant,
+            reason=reason.value,
+            chunks=outcome.chunks_count,
+            packs=len(outcome.record.packs),
+            seconds=round(seconds, 3),
+        )
+
+    async def _try_flush(self, tenant: str, files: Sequence[LocalFile]) -> FlushOutcome:
+        try:
+            return await asyncio.to_thread(
+                self._flusher.flush, tenant, files, now_ns=self._clock.now_ns()
+            )
+        except (OSError, LokiError) as error:
+            self._metrics.flush_failures.inc()
+            log.warning("flush failed", tenant=tenant, reason=str(error))
+            if isinstance(error, CorruptData):
+                raise Unavailable(f"a block of tenant {tenant} is damaged") from error
+            raise Unavailable(f"the object store refused: {error}") from error
+
+    async def _keep_bounds(self) -> None:
+        """Drop the oldest hot parts over the bound; forget idle streams."""
+        async with self._one_at_a_time:
+            now_ns = self._clock.now_ns()
+            dropped = self._drop_hot(now_ns)
+            files = self._blocks.take_empty()
+            if files or dropped:
+                await asyncio.to_thread(
+                    self._blocks.remove, files, [record.ulid for record in dropped]
+                )
+        idle_ns = now_ns - self._bounds.stream_idle_ns
+        for tenant, table in self._state.tables.items():
+            removed = table.remove_unused(appended_before_ns=idle_ns)
+            if removed:
+                self._metrics.streams_removed.labels(tenant).inc(removed)
+
+    def _drop_hot(self, now_ns: int) -> list[FlushRecord]:
+        hot_bytes = self._blocks.hot_bytes()
+        dropped = []
+        for record in sorted(self._blocks.records.values(), key=lambda r: r.ulid):
+            is_young = now_ns - record.flushed_ns < self._bounds.retain_ns
+            if hot_bytes <= self._bounds.hot_bytes_max or is_young:
+                break
+            for part, local in self._blocks.drop(record):
+                self._state.tables[record.tenant].holders[part.refs] -= 1
+                if not local.parts:
+                    hot_bytes -= local.file.file_bytes
+            dropped.append(record)
+        return dropped

@@ -1,0 +1,244 @@
+"""Write a tenant's block files to the object store as packs and an index file.
+
+Blocking; runs on a worker thread. Owns nothing but a temporary file per pack.
+The order is pack, then index, then the local flush record: a crash in between
+leaves entries twice at worst, never nowhere, and reading drops duplicates.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loki_py.chunks.pack_writer import PackWriter
+from loki_py.chunks.sorting import sort_and_deduplicate
+from loki_py.index.files import PackEntry, encode_index_file
+from loki_py.ingester.blockstore import FlushRecord, LocalFile
+from loki_py.ingester.slices import Slice, StreamSize, slices_of
+from loki_py.model.batch import EntryBatch, Timestamps, concat
+from loki_py.model.labels import LabelSet
+from loki_py.model.object_keys import index_key, pack_key, ulid_of
+from loki_py.model.scan import Columns
+from loki_py.storage.abc import ObjectStore
+
+PACK_LINE_BYTES_MAX = 1 << 30
+"""Lines after which a flush goes on in another pack."""
+
+_TIMES_ONLY = Columns(line=False, metadata=frozenset())
+_ULID_RANDOM_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FlushOutcome:
+    """What a flush wrote, durably.
+
+    Attributes:
+        record: to be kept beside the block files.
+        index_key: the index file's key.
+        index: the index file's bytes.
+        chunks_count: chunks in it.
+        duplicates: entries that several generations had.
+    """
+
+    record: FlushRecord
+    index_key: str
+    index: bytes
+    chunks_count: int
+    duplicates: int
+
+
+class _Source:
+    """One block file as a flush sees it: streams by number of the flush."""
+
+    def __init__(
+        self, local: LocalFile, tenant: str, numbers: dict[LabelSet, int]
+    ) -> None:
+        self._file = local.file
+        self._tenant = tenant
+        streams = local.file.streams(tenant)
+        self._number_of = np.array(
+            [numbers.setdefault(labels, len(numbers)) for labels in streams], np.uint32
+        )
+        self.metadata_names = local.file.metadata_names(tenant)
+        self.has_rest = local.file.has_rest(tenant)
+
+    def line_bytes_by_number(self, totals: "np.typing.NDArray[np.float64]") -> None:
+        """Add about how many line bytes each stream has; exact per block."""
+        parts = self._file.select(
+            self._tenant, None, start_ns=_FIRST_NS, end_ns=_LAST_NS
+        )
+        for part in parts:
+            per_row = part.line_bytes / max(part.rows_max, 1)
+            np.add.at(totals, self._number_of[part.runs.stream], part.rows * per_row)
+
+    def read(
+        self, part: Slice, columns: Columns, streams: Sequence[LabelSet]
+    ) -> Iterator[EntryBatch]:
+        """Yield the slice's rows, stream numbers being those of the flush."""
+        wanted = np.isin(self._number_of, np.array(part.numbers, np.uint32))
+        if not wanted.any():
+            return
+        found = self._file.select(
+            self._tenant, wanted, start_ns=part.start_ns, end_ns=part.end_ns
+        )
+        for each in found:
+            batch = self._file.read(each, columns)
+            yield EntryBatch(
+                streams,
+                self._number_of[batch.stream],
+                batch.timestamp_ns,
+                batch.line,
+                batch.metadata,
+                batch.metadata_rest,
+            )
+
+
+_FIRST_NS = np.iinfo(np.int64).min
+_LAST_NS = np.iinfo(np.int64).max
+
+
+class Flusher:
+    """Flushes one tenant's files at a time.
+
+    Args:
+        store: where packs and index files go.
+        instance_id: who writes, part of every key.
+        folder: where packs are put together.
+    """
+
+    def __init__(self, store: ObjectStore, instance_id: str, folder: Path) -> None:
+        self._store = store
+        self._instance_id = instance_id
+        self._folder = folder
+
+    def start(self) -> None:
+        """Make the folder and remove what an interrupted flush left in it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self._folder.iterdir():
+            leftover.unlink()
+
+    def flush(
+        self, tenant: str, files: Sequence[LocalFile], *, now_ns: int
+    ) -> FlushOutcome:
+        """Write all entries of the tenant in these files; durable on return.
+
+        Raises: CorruptData where a block changed on disk; OSError, Unavailable
+            where the store refuses. Nothing is visible then.
+        """
+        numbers: dict[LabelSet, int] = {}
+        sources = [_Source(local, tenant, numbers) for local in files]
+        batches = _Ahead(self._batches(sources, tuple(numbers)))
+        packs: list[PackEntry] = []
+        while batches.has_next:
+            packs.append(self._write_pack(tenant, sources, batches, now_ns=now_ns))
+        return self._write_index(
+            tenant, files, packs, batches.duplicates, now_ns=now_ns
+        )
+
+    def _write_pack(
+        self,
+        tenant: str,
+        sources: Sequence[_Source],
+        batches: "_Ahead",
+        *,
+        now_ns: int,
+    ) -> PackEntry:
+        """Write batches to one pack until it is full or none is left."""
+        key = pack_key(
+            tenant, now_ns=now_ns, ulid=_new_ulid(now_ns), writer=self._instance_id
+        )
+        path = self._folder / key.rpartition("/")[2]
+        with path.open("wb") as sink:
+            writer = PackWriter(
+                sink,
+                tenant=tenant,
+                writer=self._instance_id,
+                metadata_names=sorted({n for s in sources for n in s.metadata_names}),
+                has_rest=any(source.has_rest for source in sources),
+            )
+            line_bytes = 0
+            while batches.has_next and line_bytes < PACK_LINE_BYTES_MAX:
+                batch = batches.take()
+                line_bytes += int(batch.line_bytes().sum())
+                writer.append(batch)
+            summary = writer.close()
+        self._store.put(key, path)
+        path.unlink()
+        return PackEntry(
+            key,
+            summary.object_bytes,
+            summary.footer_bytes,
+            summary.sha256,
+            summary.chunks,
+        )
+
+    def _batches(
+        self, sources: Sequence[_Source], streams: Sequence[LabelSet]
+    ) -> Iterator[EntryBatch]:
+        totals = np.zeros(len(streams), np.float64)
+        for source in sources:
+            source.line_bytes_by_number(totals)
+        sizes = [
+            StreamSize(number, labels, int(totals[number]))
+            for number, labels in enumerate(streams)
+        ]
+
+        def timestamps_of(number: int) -> Timestamps:
+            every = Slice((number,))
+            found = [b for s in sources for b in s.read(every, _TIMES_ONLY, streams)]
+            return np.concatenate([batch.timestamp_ns for batch in found])
+
+        for part in slices_of(sizes, timestamps_of):
+            found = [b for s in sources for b in s.read(part, Columns(), streams)]
+            filled = [batch for batch in found if len(batch)]
+            if filled:
+                yield concat(filled)
+
+    def _write_index(
+        self,
+        tenant: str,
+        files: Sequence[LocalFile],
+        entries: Sequence[PackEntry],
+        duplicates: int,
+        *,
+        now_ns: int,
+    ) -> FlushOutcome:
+        ulid = _new_ulid(now_ns)
+        data = encode_index_file(entries, tenant=tenant, writer=self._instance_id)
+        key = index_key(tenant, now_ns=now_ns, ulid=ulid, writer=self._instance_id)
+        self._store.put(key, data)
+        record = FlushRecord(
+            ulid,
+            tenant,
+            tuple(local.generation for local in files),
+            tuple(entry.key for entry in entries),
+            now_ns,
+        )
+        chunks_count = sum(len(entry.chunks) for entry in entries)
+        return FlushOutcome(record, key, data, chunks_count, duplicates)
+
+
+class _Ahead:
+    """Batches in file order, sorted and without duplicates, one looked at ahead."""
+
+    def __init__(self, batches: Iterator[EntryBatch]) -> None:
+        self._batches = batches
+        self._next = next(batches, None)
+        self.duplicates = 0
+
+    @property
+    def has_next(self) -> bool:
+        return self._next is not None
+
+    def take(self) -> EntryBatch:
+        assert self._next is not None
+        batch, dropped = sort_and_deduplicate(self._next)
+        self.duplicates += dropped
+        self._next = next(self._batches, None)
+        return batch
+
+
+def _new_ulid(now_ns: int) -> str:
+    return ulid_of(now_ns, secrets.token_bytes(_ULID_RANDOM_BYTES))

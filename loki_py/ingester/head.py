@@ -1,0 +1,167 @@
+"""Heads: the newest entries of one tenant, uncompressed, in arrival order.
+
+A head takes whole pushes as pieces and never looks at single rows in Python.
+It notes which pieces could hold duplicates, so that the usual push, newer than
+all before it, is never compared with anything. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loki_py.ingester.stream_table import NEVER_NS, Refs, StreamTable
+from loki_py.model.batch import EntryBatch, Timestamps, concat
+
+MERGE_FAN_IN = 64
+"""Pieces of one size class that are merged into one of the next."""
+
+MERGED_ROWS_MAX = 16_384
+"""Pieces at least this long are never merged: they are long enough."""
+
+ROW_OVERHEAD_BYTES = 24
+"""Bytes a row costs beside its line and metadata: ref, timestamp, offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Neighbouring rows of one stream in a push, as columns of equal length.
+
+    Attributes:
+        ref: uint32, the stream.
+        row: int64, the first row of the run.
+        count: int64, its rows.
+        oldest_ns, newest_ns: int64, bounds of its timestamps.
+        ascending: whether in every run each timestamp is greater than the one
+            before it, and no stream has two runs.
+    """
+
+    ref: Refs
+    row: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]
+    oldest_ns: Timestamps
+    newest_ns: Timestamps
+    ascending: bool
+
+
+def runs_of(refs: Refs, timestamp_ns: Timestamps) -> Runs:
+    """Return the runs of neighbouring rows with equal ref; needs one row or more."""
+    assert len(refs) > 0
+    changes = np.flatnonzero(refs[1:] != refs[:-1]) + 1
+    row = np.concatenate(([0], changes))
+    count = np.diff(np.concatenate((row, [len(refs)])))
+    ref = refs[row]
+    rising = timestamp_ns[1:] > timestamp_ns[:-1]
+    rising[changes - 1] = True
+    return Runs(
+        ref,
+        row,
+        count,
+        np.minimum.reduceat(timestamp_ns, row),
+        np.maximum.reduceat(timestamp_ns, row),
+        bool(rising.all()) and len(np.unique(ref)) == len(ref),
+    )
+
+
+class Head:
+    """Pieces of one tenant since the last cut, and their time bounds by stream.
+
+    Pieces carry refs in `stream`; their `streams` is not used and empty.
+
+    Attributes:
+        bytes: what the pieces hold, lines, metadata and overhead.
+        line_bytes: lines alone.
+        rows: entries.
+        sorted: whether no row can be a duplicate and each stream's rows are in
+            order of time, so that reading needs no comparison.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.line_bytes = 0
+        self.rows = 0
+        self.sorted = True
+        self._tiers: list[list[EntryBatch]] = [[]]
+        self._oldest_ns = np.zeros(0, np.int64)
+        self._newest_ns = np.zeros(0, np.int64)
+
+    def append(self, piece: EntryBatch, runs: Runs, table: StreamTable) -> None:
+        """Add a piece whose `stream` column holds refs of `table`."""
+        line_bytes = int(piece.line_bytes().sum())
+        metadata_bytes = int(piece.metadata_bytes().sum())
+        if self.sorted:
+            self.sorted = runs.ascending and bool(
+                (runs.oldest_ns > table.newest_ns[runs.ref]).all()
+            )
+        self._note_bounds(runs, table)
+        self.bytes += line_bytes + metadata_bytes + ROW_OVERHEAD_BYTES * len(piece)
+        self.line_bytes += line_bytes
+        self.rows += len(piece)
+        self._tiers[0].append(piece)
+        self._merge_small_pieces()
+
+    def refs(self) -> Refs:
+        """Return the refs of streams that have rows here, ascending."""
+        return np.flatnonzero(self._newest_ns != NEVER_NS).astype(np.uint32)
+
+    def bounds(self, refs: Refs) -> tuple[Timestamps, Timestamps]:
+        """Return (oldest_ns, newest_ns) by given ref; newest is NEVER_NS where none."""
+        known = refs < len(self._newest_ns)
+        index = np.where(known, refs, 0)
+        if not len(self._newest_ns):
+            return np.zeros(len(refs), np.int64), np.full(len(refs), NEVER_NS)
+        newest_ns = np.where(known, self._newest_ns[index], NEVER_NS)
+        return self._oldest_ns[index], newest_ns
+
+    def pieces(self) -> list[EntryBatch]:
+        """Return the pieces in arrival order; they never change."""
+        return [piece for tier in reversed(self._tiers) for piece in tier]
+
+    def _note_bounds(self, runs: Runs, table: StreamTable) -> None:
+        if table.capacity > len(self._newest_ns):
+            grown = max(2 * len(self._newest_ns), table.capacity)
+            more = grown - len(self._newest_ns)
+            self._newest_ns = np.concatenate(
+                (self._newest_ns, np.full(more, NEVER_NS, np.int64))
+            )
+            self._oldest_ns = np.concatenate(
+                (self._oldest_ns, np.full(more, np.iinfo(np.int64).max, np.int64))
+            )
+        fresh = np.unique(runs.ref[self._newest_ns[runs.ref] == NEVER_NS])
+        table.holders[fresh] += 1
+        np.minimum.at(self._oldest_ns, runs.ref, runs.oldest_ns)
+        np.maximum.at(self._newest_ns, runs.ref, runs.newest_ns)
+        table.note_times(runs.ref, runs.oldest_ns, runs.newest_ns)
+
+    def _merge_small_pieces(self) -> None:
+        """Keep the pieces few: 64 of one size class become one of the next.
+
+        Arrival order holds because the pieces of a class are all newer than
+        those of the next, and merged from oldest to newest.
+        """
+        level = 0
+        while len(self._tiers[level]) >= MERGE_FAN_IN:
+            merged = _merged_neighbours(self._tiers[level])
+            self._tiers[level] = []
+            level += 1
+            if level == len(self._tiers):
+                self._tiers.append([])
+            self._tiers[level].extend(merged)
+            if all(len(piece) >= MERGED_ROWS_MAX for piece in self._tiers[level]):
+                return
+
+
+def _merged_neighbours(pieces: Sequence[EntryBatch]) -> list[EntryBatch]:
+    """Return the rows of `pieces` in order, in pieces near MERGED_ROWS_MAX long."""
+    merged: list[EntryBatch] = []
+    group: list[EntryBatch] = []
+    rows = 0
+    for piece in pieces:
+        if group and rows + len(piece) > MERGED_ROWS_MAX:
+            merged.append(concat(group))
+            group, rows = [], 0
+        group.append(piece)
+        rows += len(piece)
+    merged.append(concat(group))
+    return merged
