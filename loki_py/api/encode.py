@@ -18,7 +18,6 @@ from loki_py.model.results import (
     Data,
     Labels,
     Matrix,
-    Result,
     Scalar,
     Streams,
     Vector,
@@ -43,17 +42,19 @@ def encode_json(value: Any) -> bytes:
     return encoded
 
 
-def encode_result(result: Result, stats: Mapping[str, Any]) -> bytes:
+def encode_result(
+    data: Data, stats: Mapping[str, Any], warnings: Sequence[str] = ()
+) -> bytes:
     """Return the answer to a query or a range query."""
-    kind, shown = _shown(result.data)
-    data: dict[str, Any] = {"resultType": kind}
-    if isinstance(result.data, Streams) and result.data.categories is not None:
-        data["encodingFlags"] = [CATEGORIZE_LABELS]
-    data["result"] = shown
-    data["stats"] = stats
-    answer: dict[str, Any] = {"status": "success", "data": data}
-    if result.warnings:
-        answer["warnings"] = list(result.warnings)
+    kind, shown = _shown(data)
+    told: dict[str, Any] = {"resultType": kind}
+    if isinstance(data, Streams) and data.categories is not None:
+        told["encodingFlags"] = [CATEGORIZE_LABELS]
+    told["result"] = shown
+    told["stats"] = stats
+    answer: dict[str, Any] = {"status": "success", "data": told}
+    if warnings:
+        answer["warnings"] = list(warnings)
     encoded = encode_json(answer)
     return encoded + b"\n" if kind == "streams" else encoded
 
@@ -73,11 +74,6 @@ def encode_series(series: Iterable[LabelSet]) -> bytes:
     """Return the answer to a series request."""
     shown = [labels.as_dict for labels in series]
     return encode_json({"status": "success", "data": shown}) + b"\n"
-
-
-def rows_returned(data: Data) -> int:
-    """Return how many entries the answer holds; samples are not entries."""
-    return len(data) if isinstance(data, Streams) else 0
 
 
 def _shown(data: Data) -> tuple[str, list[Any]]:

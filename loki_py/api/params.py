@@ -5,12 +5,13 @@ Pure: the caller supplies the clock. Texts and orders of checks are Loki's.
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 from loki_py.api.forms import Form
 from loki_py.errors import ValidationFailed
 from loki_py.model.labels import quote
+from loki_py.querier.requests import InstantRequest, MetadataRequest, RangeRequest
 
 NS_PER_S = 1_000_000_000
 LIMIT_DEFAULT = 100
@@ -46,51 +47,10 @@ _DURATION_UNITS_NS = (
 _DIRECTIONS = {"": True, "BACKWARD": True, "FORWARD": False}
 
 
-@dataclass(frozen=True, slots=True)
-class RangeParams:
-    """The parameters of a range query.
-
-    Attributes:
-        start_ns, end_ns: as asked; equal is allowed, reversed is not.
-        step_ns: positive.
-        interval_ns: 0 where every entry is wanted.
-        newest_first: the direction.
-    """
-
-    query: str
-    start_ns: int
-    end_ns: int
-    step_ns: int
-    interval_ns: int
-    limit: int
-    newest_first: bool
-
-
-@dataclass(frozen=True, slots=True)
-class InstantParams:
-    """The parameters of an instant query."""
-
-    query: str
-    time_ns: int
-    limit: int
-    newest_first: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataParams:
-    """The parameters of labels, label values and series.
-
-    Attributes:
-        groups: the selectors that streams must match one of; none means all.
-    """
-
-    start_ns: int
-    end_ns: int
-    groups: tuple[str, ...] = ()
-
-
-def parse_range(form: Form, *, now_ns: int) -> RangeParams:
-    """Return what a range query asks for.
+def parse_range(
+    form: Form, *, now_ns: int, categorized: bool, tags: Mapping[str, str]
+) -> RangeRequest:
+    """Return what a range query asks for; equal start and end are allowed.
 
     Raises: ValidationFailed.
     """
@@ -116,7 +76,7 @@ def parse_range(form: Form, *, now_ns: int) -> RangeParams:
     interval_ns = parse_seconds_or_duration(interval) if interval else 0
     if interval_ns < 0:
         raise ValidationFailed("interval must be >= 0")
-    return RangeParams(
+    return RangeRequest(
         query=form.get("query"),
         start_ns=start_ns,
         end_ns=end_ns,
@@ -124,40 +84,55 @@ def parse_range(form: Form, *, now_ns: int) -> RangeParams:
         interval_ns=interval_ns,
         limit=limit,
         newest_first=newest_first,
+        categorized=categorized,
+        tags=tags,
     )
 
 
-def parse_instant(form: Form, *, now_ns: int) -> InstantParams:
+def parse_instant(
+    form: Form, *, now_ns: int, tags: Mapping[str, str]
+) -> InstantRequest:
     """Return what an instant query asks for.
 
     Raises: ValidationFailed.
     """
-    return InstantParams(
+    return InstantRequest(
         query=form.get("query"),
         limit=parse_limit(form.get("limit")),
         time_ns=parse_time(form.get("time"), default_ns=now_ns),
         newest_first=parse_direction(form.get("direction")),
+        tags=tags,
     )
 
 
-def parse_labels(form: Form, *, now_ns: int) -> MetadataParams:
+def parse_labels(form: Form, *, now_ns: int) -> MetadataRequest:
     """Return what a labels or label values request asks for.
 
     Raises: ValidationFailed.
     """
     start_ns, end_ns = parse_bounds(form, now_ns=now_ns)
     query = form.get("query")
-    return MetadataParams(start_ns, end_ns, (query,) if query else ())
+    return MetadataRequest(start_ns, end_ns, (query,) if query else ())
 
 
-def parse_series(form: Form, *, now_ns: int) -> MetadataParams:
+def parse_series(form: Form, *, now_ns: int) -> MetadataRequest:
     """Return what a series request asks for.
 
     Raises: ValidationFailed.
     """
     start_ns, end_ns = parse_bounds(form, now_ns=now_ns)
     asked = (*form.all("match"), *form.all("match[]"))
-    return MetadataParams(start_ns, end_ns, tuple(dict.fromkeys(asked)))
+    return MetadataRequest(start_ns, end_ns, tuple(dict.fromkeys(asked)))
+
+
+def parse_tags(header: str) -> dict[str, str]:
+    """Return the tags of `X-Query-Tags: name=value,…`; what is no tag is left out."""
+    pairs = (part.partition("=") for part in header.split(","))
+    return {
+        name.strip().lower(): value.strip()
+        for name, equals, value in pairs
+        if equals and name.strip()
+    }
 
 
 def parse_bounds(form: Form, *, now_ns: int) -> tuple[int, int]:

@@ -4,17 +4,16 @@ A push passes through no middleware, no router and no request object: headers
 are read once, the body is collected under its cap, and the answer is two sends.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
 from loki_py.api.errors import Failure, failure_of
-from loki_py.encoding.compression import decompress
-from loki_py.errors import ValidationFailed
+from loki_py.api.services import PushService
 from loki_py.runtime.logs import logger_of
+from loki_py.wire.push import PushDecoder
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -24,41 +23,10 @@ PUSH_ROUTES = {
     "/api/prom/push": "api_prom_push",
 }
 LEGACY_PATH = "/api/prom/push"
-THREAD_BYTES_MIN = 64 << 10
-"""Compressed bodies from this size on are decompressed on a thread."""
-
 _NO_CONTENT = {"type": "http.response.start", "status": 204, "headers": []}
 _EMPTY = {"type": "http.response.body", "body": b""}
 
 _log = logger_of("push")
-
-
-@dataclass(frozen=True, slots=True)
-class PushBody:
-    """A decompressed push, and what its headers say of it.
-
-    Attributes:
-        is_json: else protobuf.
-        is_legacy: whether it came to the old path, whose JSON differs.
-        received_bytes: the size before decompression.
-    """
-
-    body: bytes
-    is_json: bool
-    is_legacy: bool
-    received_bytes: int
-
-
-class PushAcceptor(Protocol):
-    """Takes a push once its bytes are here: decode, validate, store."""
-
-    async def accept(self, tenant: str, push: PushBody) -> None:
-        """Return when every valid entry is durable.
-
-        Raises: RequestRejected (valid entries are stored all the same),
-            Unavailable.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +42,8 @@ class PushCaps:
 class PushRoute:
     """Answers `POST` on the paths of `PUSH_ROUTES`."""
 
-    acceptor: PushAcceptor
+    decoder: PushDecoder
+    pusher: PushService
     context: ApiContext
     caps: PushCaps
 
@@ -107,9 +76,7 @@ class PushRoute:
         tenant = self.context.tenancy.tenant_of(
             headers.get(b"x-scope-orgid", b"").decode("latin-1")
         )
-        is_json = _is_json(headers.get(b"content-type", b""))
         caps = self.caps
-        encoding = _encoding_of(headers.get(b"content-encoding", b""), is_json=is_json)
         with Holding(caps.inflight) as holding:
             body = await read_body(
                 receive,
@@ -117,50 +84,18 @@ class PushRoute:
                 declared=_length_of(headers.get(b"content-length", b"")),
                 bytes_max=caps.body_bytes_max,
             )
-            received_bytes = len(body)
-            if encoding:
-                body = await self._decompressed(body, encoding)
-                holding.add(len(body))
-            is_legacy = scope["path"] == LEGACY_PATH
-            push = PushBody(body, is_json, is_legacy, received_bytes)
-            await self.acceptor.accept(tenant, push)
-
-    async def _decompressed(self, body: bytes, encoding: str) -> bytes:
-        def decoded() -> bytes:
-            return decompress(
+            decoded = self.decoder.decode(
                 body,
-                encoding=encoding,
-                decoded_bytes_max=self.caps.decoded_bytes_max,
+                content_type=headers.get(b"content-type", b"").decode("latin-1"),
+                content_encoding=headers.get(b"content-encoding", b"").decode(
+                    "latin-1"
+                ),
+                decoded_bytes_max=caps.decoded_bytes_max,
+                legacy=scope["path"] == LEGACY_PATH,
             )
-
-        if len(body) < THREAD_BYTES_MIN:
-            return decoded()
-        return await asyncio.to_thread(decoded)
-
-
-def _is_json(content_type: bytes) -> bool:
-    """Return whether the body is JSON; every other type is protobuf.
-
-    Raises: ValidationFailed where there is no media type.
-    """
-    if content_type == b"application/json":
-        return True
-    media_type = content_type.partition(b";")[0].strip().lower()
-    if not media_type:
-        raise ValidationFailed("mime: no media type")
-    return media_type == b"application/json"
-
-
-def _encoding_of(header: bytes, *, is_json: bool) -> str:
-    """Return how the body is compressed, "" where it is not.
-
-    Protobuf is snappy unless another encoding takes its place; JSON never is,
-    whatever the header says, as in Loki.
-    """
-    encoding = header.decode("latin-1")
-    if encoding in {"", "snappy"}:
-        return "" if is_json else "snappy"
-    return encoding
+            del body
+            holding.add(decoded.body_bytes)
+            await self.pusher.push(tenant, decoded)
 
 
 def _length_of(content_length: bytes) -> int:

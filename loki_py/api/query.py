@@ -16,13 +16,16 @@ from loki_py.api.params import (
     parse_labels,
     parse_range,
     parse_series,
+    parse_tags,
 )
-from loki_py.api.services import QueryAnswer, QueryService
+from loki_py.api.services import QueryService
 from loki_py.api.stats import stats_of
 from loki_py.errors import RequestRejected, ValidationFailed
+from loki_py.querier.requests import QueryAnswer
 from loki_py.runtime.clock import Clock
 
 _FLAGS_HEADER = "x-loki-response-encoding-flags"
+_TAGS_HEADER = "x-query-tags"
 _PARQUET_TYPE = "application/vnd.apache.parquet"
 
 
@@ -41,35 +44,39 @@ class QueryRoutes:
     async def query_range(self, asked: Asked) -> Answer:
         """Answer a query over a range of time."""
         _check_accepted(asked)
-        params = parse_range(asked.form, now_ns=self.clock.now_ns())
-        found = await self.queries.query_range(
-            asked.tenant, params, categorize=_wants_categories(asked)
+        request = parse_range(
+            asked.form,
+            now_ns=self.clock.now_ns(),
+            categorized=_wants_categories(asked),
+            tags=_tags_of(asked),
         )
-        return _answer_of(found)
+        return _answer_of(await self.queries.query_range(asked.tenant, request))
 
     async def query(self, asked: Asked) -> Answer:
         """Answer a query at one moment."""
         _check_accepted(asked)
-        params = parse_instant(asked.form, now_ns=self.clock.now_ns())
-        return _answer_of(await self.queries.query(asked.tenant, params))
+        request = parse_instant(
+            asked.form, now_ns=self.clock.now_ns(), tags=_tags_of(asked)
+        )
+        return _answer_of(await self.queries.query(asked.tenant, request))
 
     async def labels(self, asked: Asked) -> Answer:
         """Answer with label names."""
-        params = parse_labels(asked.form, now_ns=self.clock.now_ns())
-        return Answer(encode_names(await self.queries.labels(asked.tenant, params)))
+        request = parse_labels(asked.form, now_ns=self.clock.now_ns())
+        return Answer(encode_names(await self.queries.labels(asked.tenant, request)))
 
     async def label_values(self, asked: Asked) -> Answer:
         """Answer with the values of one label."""
-        params = parse_labels(asked.form, now_ns=self.clock.now_ns())
+        request = parse_labels(asked.form, now_ns=self.clock.now_ns())
         values = await self.queries.label_values(
-            asked.tenant, asked.path["name"], params
+            asked.tenant, asked.path["name"], request
         )
         return Answer(encode_names(values))
 
     async def series(self, asked: Asked) -> Answer:
         """Answer with label sets."""
-        params = parse_series(asked.form, now_ns=self.clock.now_ns())
-        return Answer(encode_series(await self.queries.series(asked.tenant, params)))
+        request = parse_series(asked.form, now_ns=self.clock.now_ns())
+        return Answer(encode_series(await self.queries.series(asked.tenant, request)))
 
     async def format_query(self, asked: Asked) -> Answer:
         """Answer with the query in its pretty form; errors are JSON here."""
@@ -82,7 +89,13 @@ class QueryRoutes:
 
 
 def _answer_of(found: QueryAnswer) -> Answer:
-    return Answer(encode_result(found.result, stats_of(found.cost)))
+    warnings = tuple(dict.fromkeys((*found.result.warnings, *found.warnings)))
+    stats = stats_of(found.cost)
+    return Answer(encode_result(found.result.data, stats, warnings))
+
+
+def _tags_of(asked: Asked) -> dict[str, str]:
+    return parse_tags(asked.headers.get(_TAGS_HEADER, ""))
 
 
 def _wants_categories(asked: Asked) -> bool:

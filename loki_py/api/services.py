@@ -1,21 +1,28 @@
-"""What the query routes ask of whoever answers questions."""
+"""What routes ask of the components behind them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from loki_py.api.params import InstantParams, MetadataParams, RangeParams
-from loki_py.api.stats import QueryCost
 from loki_py.model.labels import LabelSet
-from loki_py.model.results import Result
+from loki_py.querier.requests import (
+    InstantRequest,
+    MetadataRequest,
+    QueryAnswer,
+    RangeRequest,
+)
+from loki_py.wire.push import DecodedPush
 
 
-@dataclass(frozen=True, slots=True)
-class QueryAnswer:
-    """A result and what it cost."""
+class PushService(Protocol):
+    """Takes decoded pushes."""
 
-    result: Result
-    cost: QueryCost
+    async def push(self, tenant: str, push: DecodedPush) -> None:
+        """Return when every valid entry is durable.
+
+        Raises: RequestRejected (valid entries are stored all the same),
+            Unavailable.
+        """
+        ...
 
 
 class QueryService(Protocol):
@@ -25,22 +32,20 @@ class QueryService(Protocol):
     Unavailable for what may succeed later; cancelling it ends its work.
     """
 
-    async def query_range(
-        self, tenant: str, params: RangeParams, *, categorize: bool
-    ) -> QueryAnswer: ...
+    async def query_range(self, tenant: str, request: RangeRequest) -> QueryAnswer: ...
 
-    async def query(self, tenant: str, params: InstantParams) -> QueryAnswer: ...
+    async def query(self, tenant: str, request: InstantRequest) -> QueryAnswer: ...
 
-    async def labels(self, tenant: str, params: MetadataParams) -> Sequence[str]:
+    async def labels(self, tenant: str, request: MetadataRequest) -> Sequence[str]:
         """Return label names, sorted."""
         ...
 
     async def label_values(
-        self, tenant: str, name: str, params: MetadataParams
+        self, tenant: str, name: str, request: MetadataRequest
     ) -> Sequence[str]:
         """Return the label's values, sorted."""
         ...
 
     async def series(
-        self, tenant: str, params: MetadataParams
+        self, tenant: str, request: MetadataRequest
     ) -> Sequence[LabelSet]: ...

@@ -1,9 +1,9 @@
 """The `stats` object of a query's answer: what the query really cost."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from loki_py.model.scan import ReadStats
+from loki_py.querier.stats import QueryCost
 
 _CACHES = (
     "chunk",
@@ -43,30 +43,6 @@ _DATAOBJ_FIELDS = (
     "totalPageDownloadTime",
     "wireBytesTransferred",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QueryCost:
-    """What one query cost.
-
-    Attributes:
-        exec_ns: from the start of work to its end.
-        queue_ns: waiting before that.
-        subqueries_count: parts that the query was split into.
-        rows_kept: entries that survived the pipeline.
-        rows_returned: entries in the answer.
-        streams_matched: streams that the selectors matched.
-        ingesters_reached: ingesters that were asked.
-    """
-
-    read: ReadStats = field(default_factory=ReadStats)
-    exec_ns: int = 0
-    queue_ns: int = 0
-    subqueries_count: int = 1
-    rows_kept: int = 0
-    rows_returned: int = 0
-    streams_matched: int = 0
-    ingesters_reached: int = 0
 
 
 def stats_of(cost: QueryCost) -> dict[str, Any]:
@@ -121,6 +97,9 @@ def _summary_of(cost: QueryCost) -> dict[str, int | float]:
     total_bytes = read.head_bytes + read.block_bytes + read.metadata_bytes
     total_rows = read.head_rows + read.block_rows
     exec_s = cost.exec_ns / 1e9
+    estimated = (
+        {"estimatedQueryBytes": cost.bytes_estimated} if cost.bytes_estimated else {}
+    )
     return {
         "bytesProcessedPerSecond": int(total_bytes / exec_s) if exec_s else 0,
         "linesProcessedPerSecond": int(total_rows / exec_s) if exec_s else 0,
@@ -134,6 +113,7 @@ def _summary_of(cost: QueryCost) -> dict[str, int | float]:
         "shards": 0,
         "totalPostFilterLines": cost.rows_kept,
         "totalStructuredMetadataBytesProcessed": read.metadata_bytes,
+        **estimated,
     }
 
 

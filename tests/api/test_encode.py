@@ -13,17 +13,17 @@ from loki_py.api.encode import (
     encode_series,
 )
 from loki_py.api.numbers import seconds_of, texts_of
-from loki_py.api.stats import QueryCost, stats_of
+from loki_py.api.stats import stats_of
 from loki_py.model.labels import LabelSet
 from loki_py.model.results import (
     Categories,
     Matrix,
-    Result,
     Scalar,
     Streams,
     Vector,
 )
 from loki_py.model.scan import ReadStats
+from loki_py.querier.stats import QueryCost
 
 S = 1_000_000_000
 
@@ -45,7 +45,7 @@ def test_streams_are_grouped_with_their_values():
         offsets=[0, 2, 3],
     )
 
-    body = encode_result(Result(data), {})
+    body = encode_result(data, {})
 
     assert body == (
         b'{"status":"success","data":{"resultType":"streams","result":['
@@ -64,9 +64,7 @@ def test_categories_are_a_third_element():
         parsed_index=np.array([0, 0]),
     )
 
-    shown = json.loads(
-        encode_result(Result(streams(["a", "b"], categories=categories)), {})
-    )
+    shown = json.loads(encode_result(streams(["a", "b"], categories=categories), {}))
 
     assert shown["data"]["encodingFlags"] == ["categorize-labels"]
     assert [value[2] for value in shown["data"]["result"][0]["values"]] == [
@@ -76,7 +74,7 @@ def test_categories_are_a_third_element():
 
 
 def test_empty_result_is_an_empty_list():
-    body = encode_result(Result(streams([], labels=(), offsets=[0])), {})
+    body = encode_result(streams([], labels=(), offsets=[0]), {})
 
     assert b'"result":[]' in body
 
@@ -95,7 +93,7 @@ def test_matrix_leaves_absent_points_out():
         present=np.array([[True, True, False], [False, False, True]]),
     )
 
-    shown = json.loads(encode_result(Result(matrix), {}))
+    shown = json.loads(encode_result(matrix, {}))
 
     assert shown["data"]["result"] == [
         {"metric": {}, "values": [[1, "1"], [2, "2.5"]]},
@@ -107,12 +105,12 @@ def test_vector_and_scalar_are_at_seconds_with_millisecond_fraction():
     vector = Vector([(("a", "b"),)], 1_767_227_399_999 * 1_000_000, np.array([2.0]))
     scalar = Scalar(1_767_227_400 * S, 2.0)
 
-    assert b'"value":[1767227399.999,"2"]' in encode_result(Result(vector), {})
-    assert b'"result":[1767227400,"2"]' in encode_result(Result(scalar), {})
+    assert b'"value":[1767227399.999,"2"]' in encode_result(vector, {})
+    assert b'"result":[1767227400,"2"]' in encode_result(scalar, {})
 
 
 def test_warnings_stand_beside_the_data():
-    body = encode_result(Result(streams(["a"]), warnings=("careful",)), {})
+    body = encode_result(streams(["a"]), {}, ("careful",))
 
     assert json.loads(body)["warnings"] == ["careful"]
 

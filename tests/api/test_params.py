@@ -13,6 +13,7 @@ from loki_py.api.params import (
     parse_range,
     parse_seconds_or_duration,
     parse_series,
+    parse_tags,
     parse_time,
 )
 from loki_py.errors import ValidationFailed
@@ -23,7 +24,7 @@ HOUR_NS = 3_600 * S
 
 
 def range_of(query):
-    return parse_range(parse_form(query), now_ns=NOW_NS)
+    return parse_range(parse_form(query), now_ns=NOW_NS, categorized=False, tags={})
 
 
 @pytest.mark.parametrize(
@@ -256,26 +257,28 @@ def test_wrong_range_is_refused(query, message):
 
 def test_instant_time_error_names_no_parameter():
     with pytest.raises(ValidationFailed) as caught:
-        parse_instant(parse_form("time=bad"), now_ns=NOW_NS)
+        parse_instant(parse_form("time=bad"), now_ns=NOW_NS, tags={})
 
     assert str(caught.value) == 'strconv.ParseInt: parsing "bad": invalid syntax'
 
 
 def test_instant_defaults_to_now():
-    assert parse_instant(parse_form("query=x"), now_ns=NOW_NS).time_ns == NOW_NS
+    request = parse_instant(parse_form("query=x"), now_ns=NOW_NS, tags={})
+
+    assert request.time_ns == NOW_NS
 
 
 def test_labels_take_an_optional_selector():
     with_query = parse_labels(parse_form("query=%7Ba%3D%22b%22%7D"), now_ns=NOW_NS)
 
-    assert with_query.groups == ('{a="b"}',)
-    assert parse_labels(parse_form(""), now_ns=NOW_NS).groups == ()
+    assert with_query.selectors == ('{a="b"}',)
+    assert parse_labels(parse_form(""), now_ns=NOW_NS).selectors == ()
 
 
 def test_series_takes_both_names_of_match_and_each_group_once():
     params = parse_series(parse_form("match[]=a&match=b&match[]=b"), now_ns=NOW_NS)
 
-    assert params.groups == ("b", "a")
+    assert params.selectors == ("b", "a")
 
 
 def test_body_value_comes_before_the_url_value():
@@ -284,6 +287,13 @@ def test_body_value_comes_before_the_url_value():
     assert form.get("query") == "body"
     assert form.get("limit") == "5"
     assert form.all("query") == ("body", "url")
+
+
+def test_tags_have_lower_case_names():
+    assert parse_tags("Source=grafana, b = c,odd,=x") == {
+        "source": "grafana",
+        "b": "c",
+    }
 
 
 @pytest.mark.parametrize("query", ["query=%zz", "query=%"])
