@@ -1,1 +1,6 @@
-"""Being built."""
+"""Answer questions from ingesters and object storage.
+
+Reading order: `requests`, `stats`; `limits`, `selectors`, `texts`; `units`,
+`pack_units`, `overlap`, `merge`; `fairness`; then what does I/O: `leaf_run`,
+`executor`, `store_reader`, `sources`, `service`.
+"""

@@ -12,8 +12,9 @@ from loki_py.config.limits import BlockedQuery, Limits
 from loki_py.errors import QueryInvalid, RequestRejected
 from loki_py.logql import ast
 from loki_py.logql import ast_metric as metric
+from loki_py.logql.literals import print_go_duration, print_prometheus_duration
 from loki_py.model.matchers import Matcher
-from loki_py.querier.texts import limit_duration_text, size_text, span_text
+from loki_py.querier.texts import size_text
 
 _FNV_OFFSET = 0x811C9DC5
 _FNV_PRIME = 0x01000193
@@ -116,7 +117,8 @@ def check_length(limits: Limits, length_ns: int) -> None:
     if most_ns and length_ns > most_ns:
         raise LimitBroken(
             "the query time range exceeds the limit (query length:"
-            f" {span_text(length_ns)}, limit: {limit_duration_text(most_ns)})"
+            f" {print_go_duration(length_ns)},"
+            f" limit: {print_prometheus_duration(most_ns)})"
         )
 
 
@@ -132,7 +134,7 @@ def metadata_span(limits: Limits, *, start_ns: int, end_ns: int, now_ns: int) ->
     if end_ns < start_ns:
         raise LimitBroken(
             "this data is no longer available, it is past now - max_query_lookback"
-            f" ({limit_duration_text(lookback_ns)})"
+            f" ({print_prometheus_duration(lookback_ns)})"
         )
     return Span(start_ns, end_ns)
 
@@ -184,6 +186,11 @@ def ranges_of(expr: metric.Expr) -> Iterator[metric.LogRange]:
             yield from ranges_of(expr.right)
 
 
+def reach_ns_of(expr: metric.Expr) -> int:
+    """Return how far before its first point a query looks."""
+    return max((each.range_ns + each.offset_ns for each in ranges_of(expr)), default=0)
+
+
 def query_type_of(expr: metric.Expr) -> str:
     """Return the word for the query in `blocked_queries`."""
     if not isinstance(expr, ast.LogQuery):
@@ -203,8 +210,8 @@ def _check_range(limits: Limits, range_ns: int) -> None:
     most_ns = limits.query_range_ns_max
     if most_ns and range_ns > most_ns:
         raise LimitBroken(
-            f"[interval] value exceeds limit: [{limit_duration_text(range_ns)}] >"
-            f" [{limit_duration_text(most_ns)}]"
+            f"[interval] value exceeds limit: [{print_prometheus_duration(range_ns)}] >"
+            f" [{print_prometheus_duration(most_ns)}]"
         )
 
 

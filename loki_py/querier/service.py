@@ -1,0 +1,330 @@
+"""Answer questions about entries: queries, labels, series, under limits.
+
+Owns nothing; the executor and the store reader it is given are closed by
+whoever made them, after the last question.
+"""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loki_py.config.limits import Limits, Overrides
+from loki_py.errors import DataUnreadable, QueryTimeout
+from loki_py.logql import ast
+from loki_py.logql.parser import parse
+from loki_py.logql.plan import Leaf, Plan, plan_of
+from loki_py.model.batch import EntryBatch
+from loki_py.model.labels import LabelSet
+from loki_py.model.results import Data, Matrix, Result, Streams, Vector
+from loki_py.model.scan import ReadStats
+from loki_py.querier import limits as rules
+from loki_py.querier.executor import LeafOutcome, QueryExecutor
+from loki_py.querier.requests import (
+    InstantRequest,
+    MetadataRequest,
+    QueryAnswer,
+    RangeRequest,
+)
+from loki_py.querier.selectors import matcher_groups
+from loki_py.querier.sources import Selected, Sources
+from loki_py.querier.stats import QueryCost
+from loki_py.runtime.clock import Clock
+
+_NS_PER_S = 1_000_000_000
+
+
+class Querier:
+    """Answers the questions of all tenants.
+
+    Args:
+        sources: where entries are.
+        executor: what runs plans.
+        overrides: what each tenant may ask.
+        clock: tells the time.
+        partial_allowed: whether an answer may miss what cannot be read, with a
+            warning that says so; else the question fails.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        executor: QueryExecutor,
+        overrides: Overrides,
+        clock: Clock,
+        *,
+        partial_allowed: bool = False,
+    ) -> None:
+        self._sources = sources
+        self._executor = executor
+        self._overrides = overrides
+        self._clock = clock
+        self._partial_allowed = partial_allowed
+
+    async def query_range(self, tenant: str, request: RangeRequest) -> QueryAnswer:
+        """Return the entries, or the points, of an interval.
+
+        Raises: RequestRejected, Unavailable.
+        """
+        limits = self._overrides.limits_of(tenant)
+        expr = parse(request.query)
+        rules.check_query(limits, request.query, expr, tags=request.tags)
+        is_log = isinstance(expr, ast.LogQuery)
+        if is_log:
+            rules.check_entries(limits, request.limit)
+        span = rules.clamped_span(
+            limits,
+            start_ns=request.start_ns,
+            end_ns=request.end_ns,
+            now_ns=self._clock.now_ns(),
+        )
+        start_ns = span.start_ns if span else request.end_ns
+        rules.check_length(limits, request.end_ns - start_ns + rules.reach_ns_of(expr))
+        end_ns = request.end_ns
+        if is_log and start_ns == end_ns:
+            # An interval of no length holds its start, as in Loki.
+            end_ns += 1
+        plan = plan_of(
+            expr,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            step_ns=request.step_ns,
+            limit=request.limit,
+            forward=not request.newest_first,
+            interval_ns=request.interval_ns,
+            categorize=request.categorized,
+            series_max=limits.query_series_max,
+        )
+        return await self._run(tenant, plan, limits, is_log=is_log, blank=span is None)
+
+    async def query(self, tenant: str, request: InstantRequest) -> QueryAnswer:
+        """Return the value of a metric query at one time.
+
+        Raises: RequestRejected, Unavailable.
+        """
+        limits = self._overrides.limits_of(tenant)
+        expr = parse(request.query)
+        rules.check_query(limits, request.query, expr, tags=request.tags)
+        plan = plan_of(
+            expr,
+            start_ns=request.time_ns,
+            end_ns=request.time_ns,
+            limit=request.limit,
+            forward=not request.newest_first,
+            instant=True,
+            series_max=limits.query_series_max,
+        )
+        rules.check_length(limits, rules.reach_ns_of(expr))
+        span = rules.clamped_span(
+            limits,
+            start_ns=request.time_ns,
+            end_ns=request.time_ns,
+            now_ns=self._clock.now_ns(),
+        )
+        return await self._run(tenant, plan, limits, is_log=False, blank=span is None)
+
+    async def labels(self, tenant: str, request: MetadataRequest) -> Sequence[str]:
+        """Return the names of labels on streams with entries, sorted.
+
+        Raises: RequestRejected, Unavailable.
+        """
+        span = self._metadata_span(tenant, request)
+        names: set[str] = set()
+        for matchers in matcher_groups(request.selectors):
+            names |= await self._sources.label_names(
+                tenant, matchers, start_ns=span.start_ns, end_ns=span.end_ns + 1
+            )
+        return sorted(names)
+
+    async def label_values(
+        self, tenant: str, name: str, request: MetadataRequest
+    ) -> Sequence[str]:
+        """Return the values of a label on streams with entries, sorted.
+
+        Raises: RequestRejected, Unavailable.
+        """
+        span = self._metadata_span(tenant, request)
+        values: set[str] = set()
+        for matchers in matcher_groups(request.selectors):
+            values |= await self._sources.label_values(
+                tenant, name, matchers, start_ns=span.start_ns, end_ns=span.end_ns + 1
+            )
+        return sorted(values)
+
+    async def series(self, tenant: str, request: MetadataRequest) -> Sequence[LabelSet]:
+        """Return the label sets of streams with entries, sorted by their text.
+
+        Raises: RequestRejected, Unavailable.
+        """
+        groups = matcher_groups(request.selectors)
+        span = self._metadata_span(tenant, request)
+        found: set[LabelSet] = set()
+        for matchers in groups:
+            found |= await self._sources.series(
+                tenant, matchers, start_ns=span.start_ns, end_ns=span.end_ns + 1
+            )
+        return sorted(found, key=lambda labels: labels.text)
+
+    def _metadata_span(self, tenant: str, request: MetadataRequest) -> rules.Span:
+        return rules.metadata_span(
+            self._overrides.limits_of(tenant),
+            start_ns=request.start_ns,
+            end_ns=request.end_ns,
+            now_ns=self._clock.now_ns(),
+        )
+
+    async def _run(
+        self, tenant: str, plan: Plan, limits: Limits, *, is_log: bool, blank: bool
+    ) -> QueryAnswer:
+        """Run a plan in its turn and time.
+
+        Args:
+            blank: whether all that it could read is too old to be read.
+        """
+        timeout_s = limits.query_timeout_ns / _NS_PER_S or None
+        asked_ns = self._clock.monotonic_ns()
+        try:
+            async with asyncio.timeout(timeout_s), self._executor.turn(tenant):
+                began_ns = self._clock.monotonic_ns()
+                leaves = () if blank else plan.leaves
+                outcomes = await self._run_leaves(
+                    tenant, plan, leaves, limits, stops_early=is_log
+                )
+                result = await self._executor.call(plan.finish)
+        except TimeoutError:
+            raise QueryTimeout(
+                f"query ran for more than {timeout_s} s, its limit"
+            ) from None
+        return self._answer_of(
+            result,
+            outcomes,
+            queue_ns=began_ns - asked_ns,
+            exec_ns=self._clock.monotonic_ns() - began_ns,
+        )
+
+    async def _run_leaves(
+        self,
+        tenant: str,
+        plan: Plan,
+        leaves: Sequence[Leaf],
+        limits: Limits,
+        *,
+        stops_early: bool,
+    ) -> "list[tuple[Selected, LeafOutcome]]":
+        budget = _Budget(limits)
+
+        async def run(leaf: Leaf) -> tuple[Selected, LeafOutcome]:
+            selected = await self._sources.select(
+                tenant, leaf.scan, stops_early=stops_early
+            )
+            self._check_selected(selected, budget, limits)
+            outcome = await self._executor.run_leaf(
+                selected.units,
+                leaf.scan,
+                _PlanLeaf(plan, leaf),
+                watch=budget,
+                stops_early=stops_early,
+                partial_allowed=self._partial_allowed,
+            )
+            return selected, outcome
+
+        if len(leaves) == 1:
+            return [await run(leaves[0])]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(run(leaf)) for leaf in leaves]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    def _check_selected(
+        self, selected: Selected, budget: "_Budget", limits: Limits
+    ) -> None:
+        if selected.missing and not self._partial_allowed:
+            raise DataUnreadable("; ".join(selected.missing))
+        rules.check_chunks(limits, selected.chunks_matched)
+        budget.expect(selected.line_bytes)
+
+    def _answer_of(
+        self,
+        result: Result,
+        outcomes: "Sequence[tuple[Selected, LeafOutcome]]",
+        *,
+        queue_ns: int,
+        exec_ns: int,
+    ) -> QueryAnswer:
+        read = ReadStats()
+        warnings: dict[str, None] = {}
+        for selected, outcome in outcomes:
+            read.add(outcome.stats)
+            read.chunks_matched += selected.chunks_matched
+            warnings |= dict.fromkeys((*selected.missing, *outcome.warnings))
+        cost = QueryCost(
+            read=read,
+            exec_ns=exec_ns,
+            queue_ns=queue_ns,
+            subqueries_count=len(outcomes),
+            rows_kept=result.rows_kept,
+            rows_returned=_rows_of(result.data),
+            streams_matched=max((s.streams_matched for s, _ in outcomes), default=0),
+            ingesters_reached=len(self._sources.ingesters) if outcomes else 0,
+            bytes_estimated=sum(selected.line_bytes for selected, _ in outcomes),
+        )
+        return QueryAnswer(result, cost, tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _PlanLeaf:
+    """A leaf as the executor runs it; the plan knows what is enough."""
+
+    plan: Plan
+    leaf: Leaf
+
+    def map(self, batch: EntryBatch) -> Any:
+        return self.leaf.evaluator.map(batch)
+
+    def add(self, partial: Any) -> None:
+        self.leaf.evaluator.add(partial)
+
+    def enough(self, bound_ns: int) -> bool:
+        return self.plan.enough(bound_ns)
+
+
+@dataclass(slots=True)
+class _Budget:
+    """The bytes of lines that one query reads, over all its leaves."""
+
+    limits: Limits
+    expected: int = 0
+    read: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def expect(self, size_bytes: int) -> None:
+        """Count bytes that the index says will be read.
+
+        Raises: LimitBroken.
+        """
+        self.expected += size_bytes
+        rules.check_bytes(self.limits, self.expected)
+
+    def note(self, stats: ReadStats) -> None:
+        """Count what was read.
+
+        Raises: LimitBroken.
+        """
+        with self._lock:
+            self.read += stats.head_bytes + stats.block_bytes
+            rules.check_bytes(self.limits, self.read)
+
+
+def _rows_of(data: Data) -> int:
+    match data:
+        case Streams():
+            return len(data)
+        case Matrix():
+            return int(data.present.sum())
+        case Vector():
+            return len(data.values)
+        case _:
+            return 1

@@ -1,0 +1,125 @@
+"""Ask ingesters and object storage for a scan, and join what they answer."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loki_py.model.labels import LabelSet
+from loki_py.model.matchers import Matcher
+from loki_py.model.scan import Scan, ScanUnit
+from loki_py.querier.merge import merged
+from loki_py.querier.store_reader import StoreReader
+from loki_py.transport.abc import IngesterClient
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What all sources hold for one scan.
+
+    Attributes:
+        units: free of duplicates, in the scan's order.
+        chunks_matched: chunks that matched, of all sources.
+        streams_matched: streams that matched, of the source that has most.
+        line_bytes: line bytes of the chunks in object storage.
+        missing: what could not be looked at, in words.
+    """
+
+    units: Sequence[ScanUnit]
+    chunks_matched: int
+    streams_matched: int
+    line_bytes: int
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where entries are: some ingesters and one store.
+
+    Ingesters are asked first: what one flushes meanwhile is then in both
+    places, and dropped as a duplicate, instead of in neither.
+    """
+
+    ingesters: Sequence[IngesterClient]
+    store: StoreReader
+
+    async def select(self, tenant: str, scan: Scan, *, stops_early: bool) -> Selected:
+        """Return what matches the scan; next to nothing is read.
+
+        Raises: Unavailable.
+        """
+        selections = await asyncio.gather(
+            *(ingester.select(tenant, scan) for ingester in self.ingesters)
+        )
+        covered = frozenset[str]().union(*(each.packs_covered for each in selections))
+        stored = await self.store.select(
+            tenant, scan, skip=covered, stops_early=stops_early
+        )
+        local = [unit for each in selections for unit in each.units]
+        streams = max((len(unit.streams) for unit in local), default=0)
+        return Selected(
+            merged([*local, *stored.units], scan),
+            sum(each.chunks_matched for each in selections) + stored.chunks_matched,
+            max(streams, stored.streams_matched),
+            stored.line_bytes,
+            stored.missing,
+        )
+
+    async def series(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> set[LabelSet]:
+        """Return the label sets of matching streams with entries in [start, end).
+
+        Raises: Unavailable.
+        """
+        found = await self._local_series(tenant, matchers, start_ns, end_ns)
+        return found.union(
+            await self.store.series(tenant, matchers, start_ns=start_ns, end_ns=end_ns)
+        )
+
+    async def label_names(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> set[str]:
+        """Return the label names on such streams.
+
+        Raises: Unavailable.
+        """
+        local = await self._local_series(tenant, matchers, start_ns, end_ns)
+        names = {name for labels in local for name, _ in labels.pairs}
+        return names.union(
+            await self.store.label_names(
+                tenant, matchers, start_ns=start_ns, end_ns=end_ns
+            )
+        )
+
+    async def label_values(
+        self,
+        tenant: str,
+        name: str,
+        matchers: Sequence[Matcher],
+        *,
+        start_ns: int,
+        end_ns: int,
+    ) -> set[str]:
+        """Return the values of one label on such streams.
+
+        Raises: Unavailable.
+        """
+        local = await self._local_series(tenant, matchers, start_ns, end_ns)
+        values = {labels.get(name) for labels in local}
+        values.update(
+            await self.store.label_values(
+                tenant, name, matchers, start_ns=start_ns, end_ns=end_ns
+            )
+        )
+        return values - {""}
+
+    async def _local_series(
+        self, tenant: str, matchers: Sequence[Matcher], start_ns: int, end_ns: int
+    ) -> set[LabelSet]:
+        found = await asyncio.gather(
+            *(
+                ingester.series(tenant, matchers, start_ns=start_ns, end_ns=end_ns)
+                for ingester in self.ingesters
+            )
+        )
+        return {labels for each in found for labels in each}
