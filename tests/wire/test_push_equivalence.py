@@ -28,7 +28,7 @@ def _decode(body, content_type):
     ).batch
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(pushes)
 def test_json_and_protobuf_decode_to_the_same_rows(push):
     by_text = [(LabelSet.of(pairs).text, rows) for pairs, rows in push]
