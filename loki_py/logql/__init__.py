@@ -1,5 +1,7 @@
 """The query language: text to syntax tree, tree to text, tree to results.
 
-Reading order: `ast`, `ast_metric`, `tokens`, `lexer`, `parser`, `printer`,
-`template`; then `plan`, `stages` and `exec`.
+Reading order: `ast`, `ast_metric`; `tokens`, `lexer`, `cursor`, `parser` with
+its parts `parser_metric`, `parser_range`, `parser_log`, `parser_filter`;
+`rules`, `checks`; `printer`, `pretty`; `template`; then `plan`, `stages` and
+`exec`.
 """

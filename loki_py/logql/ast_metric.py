@@ -81,6 +81,11 @@ class VectorFunction(Enum):
     SORT = "sort"
     SORT_DESC = "sort_desc"
 
+    @property
+    def is_sort(self) -> bool:
+        """Whether the function only orders."""
+        return self in {VectorFunction.SORT, VectorFunction.SORT_DESC}
+
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
@@ -140,6 +145,11 @@ class BinaryOp(Enum):
     POWER = "^"
 
     @property
+    def precedence(self) -> int:
+        """How tightly the operator binds, 1 (or) to 6 (power, from the right)."""
+        return _PRECEDENCE[self.value]
+
+    @property
     def is_set(self) -> bool:
         """Whether the operator works on sets of series."""
         return self in {BinaryOp.OR, BinaryOp.AND, BinaryOp.UNLESS}
@@ -148,6 +158,16 @@ class BinaryOp(Enum):
     def is_comparison(self) -> bool:
         """Whether the operator compares."""
         return self.value in {"==", "!=", ">", ">=", "<", "<="}
+
+
+_PRECEDENCE = {
+    op: precedence
+    for precedence, ops in enumerate(
+        (("or",), ("and", "unless"), ("==", "!=", ">", ">=", "<", "<="),
+         ("+", "-"), ("*", "/", "%"), ("^",)), start=1
+    )
+    for op in ops
+}  # fmt: skip
 
 
 class MatchCardinality(Enum):

@@ -74,8 +74,9 @@ class Lexer:
             if token is not None:
                 return token
         for length in (2, 1):
-            kind = SYMBOLS.get(text[start : start + length])
-            if kind is not None:
+            symbol = text[start : start + length]
+            kind = SYMBOLS.get(symbol)
+            if kind is not None and len(symbol) == length:
                 # Two characters are read one ahead, which loses the line.
                 return self._token(kind, "", start + length, ahead=length == 2)
         return self._token(Kind.IDENTIFIER, char, start + 1)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 _CAPTURE = re.compile(r"<([a-zA-Z_][a-zA-Z0-9_]*)>")
@@ -76,7 +77,7 @@ def _parts_of(text: str) -> tuple[PatternPart, ...]:
 
 
 def _check_neighbours(parts: Sequence[PatternPart]) -> None:
-    for left, right in zip(parts, parts[1:], strict=False):
+    for left, right in pairwise(parts):
         if isinstance(left, Capture) and isinstance(right, Capture):
             raise PatternInvalid(
                 f"found consecutive capture '{left}{right}': invalid expression"

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 
 from loki_py.logql.ast import LogQuery
 from loki_py.logql.ast_metric import (
+    BinaryOp,
     BinaryOperation,
     Expr,
     LabelReplace,
     LogRange,
+    MetricExpr,
     RangeAggregation,
     VectorAggregation,
 )
@@ -60,9 +62,9 @@ def _pretty(expr: Expr, level: int) -> str:
         case BinaryOperation():
             return "\n".join(
                 (
-                    _pretty(expr.left, level + 1),
+                    _leg(expr, expr.left, level + 1),
                     _indent(level) + print_operator(expr),
-                    _pretty(expr.right, level + 1),
+                    _leg(expr, expr.right, level + 1),
                 )
             )
         case LabelReplace():
@@ -71,6 +73,19 @@ def _pretty(expr: Expr, level: int) -> str:
             return _call("label_replace", parts, level)
         case _:
             return _indent(level) + text
+
+
+def _leg(parent: BinaryOperation, leg: MetricExpr, level: int) -> str:
+    """Return one side, in parentheses where it would otherwise bind differently."""
+    text = _pretty(leg, level)
+    if not isinstance(leg, BinaryOperation) or "\n" not in text:
+        return text
+    # Equal operators group from the left, powers from the right.
+    groups_here = (leg is parent.left) != (parent.op is BinaryOp.POWER)
+    if leg.op.precedence >= parent.op.precedence + (not groups_here):
+        return text
+    text = _pretty(leg, level + 1)
+    return f"{_indent(level)}(\n{text}\n{_indent(level)})"
 
 
 def _log_query(query: LogQuery, level: int) -> str:

@@ -125,7 +125,7 @@ def print_unwrap(unwrap: Unwrap) -> str:
     return f"| unwrap {label}{filters}"
 
 
-def print_stage(stage: Stage) -> str:
+def print_stage(stage: Stage) -> str:  # noqa: C901 - one case a stage
     """Return one stage with its pipe or operator."""
     match stage:
         case LineFilter():

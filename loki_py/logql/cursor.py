@@ -1,0 +1,92 @@
+"""One token of look-ahead over a query, and the errors of unwelcome tokens."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from loki_py.errors import QueryInvalid
+from loki_py.logql.lexer import Lexer, error_at
+from loki_py.logql.tokens import RANK, Kind, Token
+
+DEPTH_MAX = 100
+"""How deep parentheses, calls and chains of operators may nest in a query."""
+
+EXPECTED_MAX = 4
+"""An error message names the tokens that would do only up to this many."""
+
+
+def too_deep() -> QueryInvalid:
+    """Return the error for a query beyond DEPTH_MAX."""
+    return QueryInvalid(f"parse error : query nests deeper than {DEPTH_MAX} levels")
+
+
+class Cursor:
+    """The tokens of a query, read once from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._lexer = Lexer(text)
+        self._ahead: Token | None = None
+        self._depth = 0
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the next token."""
+        return self.peek().kind
+
+    def peek(self) -> Token:
+        """Return the next token and leave it."""
+        if self._ahead is None:
+            self._ahead = self._lexer.next()
+        return self._ahead
+
+    def take(self) -> Token:
+        """Return the next token and move on."""
+        token = self.peek()
+        self._ahead = None
+        return token
+
+    def take_if(self, kind: Kind) -> bool:
+        """Move past the next token if it is of this kind; return whether it was."""
+        if self.kind is not kind:
+            return False
+        self._ahead = None
+        return True
+
+    def expect(self, *kinds: Kind) -> Token:
+        """Return the next token, which must be of one of the kinds.
+
+        Raises: QueryInvalid naming all kinds.
+        """
+        if self.kind not in kinds:
+            raise self.unexpected(kinds)
+        return self.take()
+
+    def expect_text(self, kind: Kind) -> str:
+        """Return the text of the next token, which must be of this kind."""
+        value = self.expect(kind).value
+        assert isinstance(value, str)
+        return value
+
+    def unexpected(self, expected: Collection[Kind] = ()) -> QueryInvalid:
+        """Return the error for the next token.
+
+        Args:
+            expected: all kinds that would do here; empty stands for "many".
+        """
+        token = self.peek()
+        message = f"syntax error: unexpected {token.kind.value}"
+        if 0 < len(expected) <= EXPECTED_MAX:
+            names = (kind.value for kind in sorted(expected, key=RANK.__getitem__))
+            message += f", expecting {' or '.join(names)}"
+        return error_at(message, token.line, token.column)
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Count one level of nesting while the block runs.
+
+        Raises: QueryInvalid beyond DEPTH_MAX.
+        """
+        if self._depth >= DEPTH_MAX:
+            raise too_deep()
+        self._depth += 1
+        yield
+        self._depth -= 1
