@@ -175,7 +175,7 @@ def decode_entries(payload: Buffer) -> EntriesRecord:
     message = pa.py_buffer(payload).slice(buf.offset)
     try:
         batch = pa.ipc.read_record_batch(message, schema)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, EOFError) as error:
         raise CorruptData(f"entries record holds no record batch: {error}") from error
     columns = batch.columns
     return EntriesRecord(

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from loki_py.encoding.framing import Damaged
 from loki_py.errors import CorruptData, UnknownVersion
-from loki_py.wal.records import EntriesRecord, SeriesRecord
+from loki_py.wal.records import EntriesRecord, RecordKind, SeriesRecord
 from loki_py.wal.segment import decode, iter_records_or_damage
 from loki_py.wal.segment_file import segment_numbers, segment_path, sync_folder
 
@@ -78,10 +78,14 @@ def _replay_segment(
     segment = _mapped(path)
     stats.segments += 1
     stats.bytes += len(segment)
+    copied = None
     for item in iter_records_or_damage(segment):
         if isinstance(item, Damaged):
             _set_aside(path, segment, item, stats)
             continue
+        if copied is not None and item.payload.equals(copied):
+            continue  # the other frame of a series record
+        copied = item.payload if item.kind == RecordKind.SERIES else None
         try:
             record = decode(item)
         except UnknownVersion as error:

@@ -8,7 +8,9 @@ Format (docs/formats/wal.md, version 1), integers little-endian:
 
 `crc` is the CRC-32C of the 124 bytes before it. The header stands there twice,
 since without its `seed` no frame can be checked. Frames are those of
-`encoding.framing` with that seed; a frame's kind is a `RecordKind`.
+`encoding.framing` with that seed; a frame's kind is a `RecordKind`. A series
+record is written as two equal frames, one behind the other: without it no entry
+of its streams can be placed.
 
 Pure: bytes in, bytes out. Files, fsync and rotation are the job of `wal.log`.
 
@@ -16,6 +18,7 @@ Invariants:
 - A record is never split across two segments.
 - Only the last record of a segment may be torn, and only where it was never
   acknowledged.
+- One changed bit costs one entries record at most.
 """
 
 import struct
@@ -58,6 +61,7 @@ _COPY_BYTES = _HEADER.size + _CRC.size
 _COPIES = 2
 SEGMENT_HEADER_BYTES = _COPIES * _COPY_BYTES
 
+_FRAMES_PER_RECORD = {RecordKind.SERIES: 2, RecordKind.ENTRIES: 1}
 _DECODERS: dict[int, Callable[[Buffer], SeriesRecord | EntriesRecord]] = {
     RecordKind.SERIES: decode_series,
     RecordKind.ENTRIES: decode_entries,
@@ -113,11 +117,12 @@ def decode_header(buffer: Buffer) -> SegmentHeader:
 
 def encode_record(record: Record, header: SegmentHeader) -> list[Buffer]:
     """Return the buffers that append the record to the segment of the header."""
-    return encode_frame(record.kind, record.payload, seed=header.seed)
+    frame = encode_frame(record.kind, record.payload, seed=header.seed)
+    return frame * _FRAMES_PER_RECORD[record.kind]
 
 
 def iter_records(buffer: Buffer) -> Iterator[Frame]:
-    """Yield the records of a segment, in order; `decode` tells what is in one.
+    """Yield the frames of a segment, in order; `decode` tells what is in one.
 
     Raises:
         TruncatedData: the last record is torn. Everything before it has
@@ -130,7 +135,7 @@ def iter_records(buffer: Buffer) -> Iterator[Frame]:
 
 
 def iter_records_or_damage(buffer: Buffer) -> Iterator[Frame | Damaged]:
-    """Yield the good records of a segment and the spans that are none.
+    """Yield the good frames of a segment and the spans that are none.
 
     A segment that ends inside its header is one torn span: it never had a
     record. One whose header copies both changed is one damaged span.
