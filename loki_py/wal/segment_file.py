@@ -39,8 +39,9 @@ def segment_path(folder: Path, number: int) -> Path:
 
 def segment_numbers(folder: Path) -> list[int]:
     """Return the numbers of the segments in the folder, ascending."""
-    stems = (path.stem for path in folder.glob(f"*{SEGMENT_SUFFIX}"))
-    return sorted(int(stem) for stem in stems if stem.isdecimal())
+    paths = [p for p in folder.glob(f"*{SEGMENT_SUFFIX}") if p.stem.isdecimal()]
+    numbers = sorted(int(path.stem) for path in paths)
+    return [n for n in numbers if segment_path(folder, n) in paths]
 
 
 def make_folder(folder: Path) -> None:
