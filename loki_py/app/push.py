@@ -1,0 +1,170 @@
+"""The push command: files or standard input become one stream each."""
+
+import os
+import re
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from loki_py.app.http_client import LokiClient, RequestFailed
+from loki_py.app.stamps import BatchSize, LineClock, cut
+
+PUSH = "/loki/api/v1/push"
+READ_BYTES = 1 << 20
+WAIT_S = 0.05
+"""How long a pipe may be silent before what came from it is pushed."""
+
+
+class Push(msgspec.Struct):
+    """One push body with one stream."""
+
+    streams: "list[PushedStream]"
+
+
+class PushedStream(msgspec.Struct):
+    """A stream of a push body."""
+
+    stream: dict[str, str]
+    values: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Something to push, and its labels; no path means standard input."""
+
+    path: Path | None
+    labels: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """How it is called in messages."""
+        return "standard input" if self.path is None else str(self.path)
+
+
+@dataclass(slots=True)
+class PushCount:
+    """What came of pushing."""
+
+    lines: int = 0
+    refused_pushes: int = 0
+
+
+@dataclass(slots=True)
+class Pusher:
+    """Pushes lines, one request after the other.
+
+    Attributes:
+        advance: told how many bytes of input are done.
+        say: told what the server refused.
+    """
+
+    client: LokiClient
+    size: BatchSize
+    pattern: "re.Pattern[str] | None"
+    time_format: str
+    advance: Callable[[int], None]
+    say: Callable[[str], None]
+
+    def push(self, source: Input) -> PushCount:
+        """Push every line; a push that the server calls wrong is not repeated.
+
+        Raises: RequestFailed where the server can not be reached, OSError.
+        """
+        clock = LineClock(self.pattern, self.time_format)
+        count = PushCount()
+        for lines in _lines_of(source.path):
+            for part in cut(lines, self.size):
+                self._push_one(source, part, clock, count)
+                self.advance(sum(map(len, part)) + len(part))
+        return count
+
+    def _push_one(
+        self,
+        source: Input,
+        lines: Sequence[bytes],
+        clock: LineClock,
+        count: PushCount,
+    ) -> None:
+        texts = [line.decode("utf-8", "replace") for line in lines]
+        stamps = clock.stamp(texts, now_ns=time.time_ns())
+        values = list(zip(map(str, stamps), texts, strict=True))
+        body = msgspec.json.encode(Push([PushedStream(dict(source.labels), values)]))
+        try:
+            self.client.post(PUSH, body, {"Content-Type": "application/json"})
+        except RequestFailed as error:
+            if not 400 <= error.status < 429:
+                raise
+            count.refused_pushes += 1
+            self.say(f"{source.name}: {error}")
+        count.lines += len(lines)
+
+
+def inputs_of(paths: Sequence[Path], labels: Mapping[str, str]) -> list[Input]:
+    """Return what to push; several files are told apart by a label `filename`.
+
+    No path, and the path `-`, mean standard input.
+    """
+    inputs = []
+    for path in paths or [Path("-")]:
+        if str(path) == "-":
+            inputs.append(Input(None, labels))
+        else:
+            own = {"filename": str(path)} if len(paths) > 1 else {}
+            inputs.append(Input(path, {**own, **labels}))
+    return inputs
+
+
+def total_bytes_of(inputs: Sequence[Input]) -> int | None:
+    """Return the size of all inputs, None where one is not a file.
+
+    Raises: OSError.
+    """
+    total = 0
+    for source in inputs:
+        if source.path is None or not source.path.is_file():
+            return None
+        total += source.path.stat().st_size
+    return total
+
+
+def _lines_of(path: Path | None) -> Iterator[list[bytes]]:
+    """Yield runs of lines without their line ends; the last may have none."""
+    if path is None:
+        yield from _split(_piped(sys.stdin.buffer))
+    else:
+        with path.open("rb") as file:
+            yield from _split(iter(lambda: file.read(READ_BYTES), b""))
+
+
+def _piped(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what comes from a pipe: much at once, or little after a silence."""
+    number = file.fileno()
+    held: list[bytes] = []
+    size = 0
+    while True:
+        ready, _, _ = select.select([number], [], [], WAIT_S if held else None)
+        chunk = os.read(number, READ_BYTES) if ready else b""
+        if chunk:
+            held.append(chunk)
+            size += len(chunk)
+        if held and (not chunk or size >= READ_BYTES):
+            yield b"".join(held)
+            held, size = [], 0
+        if ready and not chunk:
+            return
+
+
+def _split(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
