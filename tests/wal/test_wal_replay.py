@@ -26,6 +26,11 @@ from loki_py.wal.segment_file import segment_path
 APP = LabelSet.of({"app": "a"})
 
 
+def some(changes):
+    """Return every 23rd: each costs fsyncs; `wal.segment` is tested with all."""
+    return list(changes)[::23]
+
+
 def segment_of(number, *lines):
     """Return the bytes of a segment, and where each line's record begins."""
     header = SegmentHeader(number, seed=1000, ingester="ingester-0")
@@ -76,7 +81,7 @@ def test_torn_tail_is_cut_off_once(tmp_path):
     """A crash in the middle of a write costs nothing that was acknowledged."""
     data, (_, last) = segment_of(1, "kept", "torn")
     path = segment_path(tmp_path, 1)
-    for length, cut in cuts(data, start=last + 1):
+    for length, cut in some(cuts(data, start=last + 1)):
         path.write_bytes(cut)
         lines, stats = replayed(tmp_path)
         assert lines == [(1, "kept")]
@@ -99,7 +104,7 @@ def test_segment_that_was_never_finished_does_not_block_the_others(tmp_path, len
 def test_changed_record_is_set_aside_and_the_rest_replayed(tmp_path):
     data, (_, start, end) = segment_of(1, "before", "changed", "after")
     path = segment_path(tmp_path, 1)
-    for _, changed in byte_flips(data, start=start, end=end):
+    for _, changed in some(byte_flips(data, start=start, end=end)):
         path.write_bytes(changed)
         lines, stats = replayed(tmp_path)
 
@@ -118,7 +123,7 @@ def test_changed_record_is_set_aside_and_the_rest_replayed(tmp_path):
 def test_changed_last_record_is_damage_not_a_torn_write(tmp_path):
     """What was acknowledged once is never silently taken for unfinished."""
     data, (_, last) = segment_of(1, "kept", "changed")
-    for _, changed in byte_flips(data, start=last):
+    for _, changed in some(byte_flips(data, start=last)):
         segment_path(tmp_path, 1).write_bytes(changed)
         lines, stats = replayed(tmp_path)
 
