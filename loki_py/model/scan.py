@@ -1,5 +1,6 @@
 """Scans: what a reader is asked for, and the readable pieces it answers with."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -162,11 +163,33 @@ class ScanUnit(Protocol):
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows that match the scan's streams and time, in any order.
 
-        Blocking; called on worker threads, several at once.
+        Blocking; called on worker threads, several at once; may be called again
+        with other columns.
 
         Raises: CorruptData, ObjectNotFound, Unavailable.
         """
         ...
+
+
+class LargeUnit(ABC):
+    """A unit that can be cut, at the price of asking its source for details.
+
+    The pieces hold the unit's rows, each once, and have the unit's origin and
+    `streams`; their bounds are narrower.
+    """
+
+    @abstractmethod
+    def pieces(self) -> Sequence[ScanUnit]:
+        """Return the unit in pieces of the size that threads work on.
+
+        Blocking; called on worker threads.
+
+        Raises: CorruptData, ObjectNotFound, Unavailable.
+        """
+
+    @abstractmethod
+    def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
+        """Return a unit of the rows with times in [start_ns, end_ns)."""
 
 
 @dataclass(frozen=True, slots=True)

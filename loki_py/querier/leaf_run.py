@@ -16,8 +16,7 @@ from typing import Any, Protocol
 
 from loki_py.errors import DataUnreadable
 from loki_py.model.batch import EntryBatch
-from loki_py.model.scan import ReadStats, Scan, ScanUnit
-from loki_py.querier.units import LargeUnit
+from loki_py.model.scan import LargeUnit, ReadStats, Scan, ScanUnit
 
 SLICE_NS = 10_000_000
 """How long one query may hold a worker thread before others get their turn."""

@@ -8,25 +8,34 @@ it, timestamps first, and whole rows only where stream and timestamp are equal.
 Pure: units read, on whatever thread calls them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from loki_py.model.batch import EntryBatch
+from loki_py.chunks.sorting import duplicate_rows
+from loki_py.model.batch import EntryBatch, Rows, with_names_in_rest
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns, ReadStats, Scan, ScanUnit, StreamRuns, projected
+from loki_py.model.scan import (
+    Columns,
+    LargeUnit,
+    ReadStats,
+    Scan,
+    ScanUnit,
+    StreamRuns,
+    projected,
+)
 from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
-from loki_py.querier.units import LargeUnit
 
 KEPT_KEYS_MAX = 4 * 1024 * 1024
 """Keys of overlapping rows kept for the next unit to compare with, 8 bytes each."""
 
 NARROWED_ROWS_MIN = 200_000
 """A unit of more rows is compared by its overlapping time only, not kept."""
+
+_BY_NUMBER: Sequence[LabelSet] = ()
+"""Stands for the label sets where `stream` holds numbers of all sources."""
 
 _KEYS_ONLY = Columns(line=False, metadata=frozenset())
 _EVERYTHING = Columns()
@@ -197,7 +206,7 @@ class DistinctUnit(LargeUnit):
             unit = self.shared.overlapping(peer, window.runs)
             theirs = _read_again(unit, _EVERYTHING, stats)
             theirs = theirs.filter(np.isin(self.shared.keys_in(theirs), suspects))
-            repeated |= rows_held_by(theirs, mine, self.shared.numbers)
+            repeated[_rows_held_by(theirs, mine, self.shared.numbers)] = True
         return repeated
 
 
@@ -209,67 +218,26 @@ def _read_again(unit: ScanUnit, columns: Columns, stats: ReadStats) -> EntryBatc
     return batch
 
 
-def rows_held_by(
-    other: EntryBatch, mine: EntryBatch, numbers: StreamNumbers
-) -> npt.NDArray[np.bool_]:
-    """Return bool[n]: whether `other` has an entry equal to each row of `mine`.
+def _rows_held_by(other: EntryBatch, mine: EntryBatch, numbers: StreamNumbers) -> Rows:
+    """Return the rows of `mine` that `other` holds too."""
+    in_map = mine.metadata_rest is not None or other.metadata_rest is not None
+    return duplicate_rows(
+        [_comparable(batch, numbers, in_map=in_map) for batch in (other, mine)]
+    )[1]
 
-    Entries are equal if labels, timestamp, line and metadata are.
+
+def _comparable(
+    batch: EntryBatch, numbers: StreamNumbers, *, in_map: bool
+) -> EntryBatch:
+    """Return the batch with streams by number.
+
+    Args:
+        in_map: whether to move all metadata to the map, because a name that is
+            a column here may be in the map of what this is compared with.
     """
-    held = np.zeros(len(mine), dtype=np.bool_)
-    names = sorted({*mine.metadata, *other.metadata})
-    as_text = mine.metadata_rest is not None or other.metadata_rest is not None
-    left = _frame(mine, names, numbers, as_text=as_text)
-    right = _frame(other, names, numbers, as_text=as_text)
-    both = left.with_row_index("row").join(
-        right, on=left.columns, how="semi", nulls_equal=True
+    batch = replace(
+        batch,
+        streams=_BY_NUMBER,
+        stream=numbers.of(batch.streams, batch.stream).astype(np.uint32),
     )
-    held[both["row"].to_numpy()] = True
-    return held
-
-
-def _frame(
-    batch: EntryBatch, names: Sequence[str], numbers: StreamNumbers, *, as_text: bool
-) -> pl.DataFrame:
-    columns: dict[str, pl.Series] = {
-        "stream": pl.Series(numbers.of(batch.streams, batch.stream)),
-        "timestamp": pl.Series(batch.timestamp_ns),
-        "line": _series(batch.line),
-    }
-    if as_text:
-        columns["metadata"] = pl.Series(_metadata_texts(batch), dtype=pl.String)
-    else:
-        for name in names:
-            values = batch.metadata.get(name)
-            columns[f"md:{name}"] = (
-                pl.Series([None] * len(batch), dtype=pl.String)
-                if values is None
-                else _series(values)
-            )
-    return pl.DataFrame(columns)
-
-
-def _series(values: object) -> pl.Series:
-    series = pl.from_arrow(values)
-    assert isinstance(series, pl.Series)
-    return series
-
-
-def _metadata_texts(batch: EntryBatch) -> list[str]:
-    """Return one text a row that is equal where all metadata is equal.
-
-    Row by row, because a name may be a column in one batch and in the map of
-    another; batches with so many names are rare, and rows in doubt are few.
-    """
-    pairs: list[dict[str, str]] = [{} for _ in range(len(batch))]
-    for name, values in batch.metadata.items():
-        for row, value in zip(pairs, values.to_pylist(), strict=True):
-            if value is not None:
-                row[name] = value
-    if batch.metadata_rest is not None:
-        rest: Sequence[Mapping[str, str] | None] = batch.metadata_rest.to_pylist(
-            maps_as_pydicts="lossy"
-        )
-        for row, more in zip(pairs, rest, strict=True):
-            row.update(more or {})
-    return [msgspec.json.encode(sorted(row.items())).decode() for row in pairs]
+    return with_names_in_rest(batch, keep=()) if in_map else batch

@@ -8,6 +8,7 @@ of their runs and nothing else.
 Pure: nothing is read here.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,22 +24,28 @@ _Bools = npt.NDArray[np.bool_]
 
 
 class StreamNumbers:
-    """Numbers for label sets, the same for equal ones of different sources."""
+    """Numbers for label sets, the same for equal ones of different sources.
+
+    Threads may ask at once: a label set gets its number in one step.
+    """
 
     def __init__(self) -> None:
+        self._serial = itertools.count()
         self._number_of: dict[LabelSet, int] = {}
         self._tables: dict[int, tuple[Sequence[LabelSet], _Ints]] = {}
 
     def of(self, streams: Sequence[LabelSet], stream: StreamIndex) -> _Ints:
         """Return the number of each position that `stream` names in `streams`."""
-        _, table = self._tables.setdefault(
-            id(streams), (streams, np.full(len(streams), -1, dtype=np.int64))
-        )
+        known = self._tables.get(id(streams))
+        if known is None:
+            known = (streams, np.full(len(streams), -1, dtype=np.int64))
+            self._tables[id(streams)] = known
+        table = known[1]
         missing = table[stream] < 0
         if missing.any():
             for position in np.unique(stream[missing]).tolist():
                 table[position] = self._number_of.setdefault(
-                    streams[position], len(self._number_of)
+                    streams[position], next(self._serial)
                 )
         return table[stream]
 

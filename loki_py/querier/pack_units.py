@@ -20,8 +20,7 @@ from loki_py.errors import CorruptData, DataUnreadable, ObjectNotFound
 from loki_py.index.chunk_table import ChunkSelection, PackRef
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns, ReadStats, ScanUnit, StreamRuns
-from loki_py.querier.units import LargeUnit
+from loki_py.model.scan import Columns, LargeUnit, ReadStats, ScanUnit, StreamRuns
 
 UNIT_LINE_BYTES = 8 * 1024 * 1024
 """Lines in one unit: long enough that a thread's work dwarfs handing it out."""

@@ -10,10 +10,9 @@ import pytest
 from loki_py.errors import DataUnreadable, LimitExceeded
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import BatchUnit, ReadStats, Scan
+from loki_py.model.scan import BatchUnit, LargeUnit, ReadStats, Scan
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.fairness import FairQueue
-from loki_py.querier.units import LargeUnit
 
 STREAMS = [LabelSet.of({"app": "api"})]
 NEWEST = Scan((), 0, 10_000)
