@@ -187,7 +187,7 @@ class BlockFile:
         Args:
             wanted: bool by position in `streams`; None for all streams.
         """
-        if tenant not in self._numbers:
+        if tenant not in self._numbers or start_ns >= end_ns:
             return []
         mine = self._runs_of(tenant)
         runs = {name: values[mine] for name, values in self._runs.items()}

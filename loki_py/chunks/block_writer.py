@@ -34,6 +34,7 @@ def encode_block_file(
             keeps only one tenant's batch alive.
         block_bytes: where to cut; smaller in tests.
     """
+    assert block_bytes > 0
     first, seed = blocks.encode_header(header)
     yield first
     directory = _Directory(end=len(first))

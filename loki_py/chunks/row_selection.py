@@ -56,10 +56,11 @@ def select_rows(
     adjoin = bool((row_first[1:] == row_end[:-1]).all())
     if len(stream) == 1:
         first, last = int(row_first[0]), int(row_end[0])
-        cut = np.searchsorted(timestamp_ns[first:last], (start_ns, end_ns))
-        count = int(cut[1] - cut[0])
-        start = first + int(cut[0])
-        return RowSelection(np.repeat(stream, count), start, start + count)
+        times = timestamp_ns[first:last]
+        # The last wanted time, not end_ns, which may be beyond int64.
+        start = first + int(np.searchsorted(times, start_ns, side="left"))
+        end = first + int(np.searchsorted(times, end_ns - 1, side="right"))
+        return RowSelection(np.repeat(stream, end - start), start, end)
     stream_of_row = np.repeat(stream, rows)
     if adjoin:
         index = None
