@@ -28,8 +28,8 @@ from loki_py.model.scan import (
 )
 from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
 
-KEPT_KEYS_MAX = 4 * 1024 * 1024
-"""Keys of overlapping rows kept for the next unit to compare with, 8 bytes each."""
+KEPT_ROWS_MAX = 4 * 1024 * 1024
+"""Rows whose stream and time are kept to compare the next unit with, 12 bytes each."""
 
 NARROWED_ROWS_MIN = 200_000
 """A unit of more rows is compared by its overlapping time only, not kept."""
@@ -37,9 +37,11 @@ NARROWED_ROWS_MIN = 200_000
 _BY_NUMBER: Sequence[LabelSet] = ()
 """Stands for the label sets where `stream` holds numbers of all sources."""
 
-_KEYS_ONLY = Columns(line=False, metadata=frozenset())
+_TIMES_ONLY = Columns(line=False, metadata=frozenset())
 _EVERYTHING = Columns()
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _Keys = npt.NDArray[np.uint64]
+_NO_KEYS: _Keys = np.zeros(0, dtype=np.uint64)
 
 
 def merged(units: Sequence[ScanUnit], scan: Scan) -> list[ScanUnit]:
@@ -70,40 +72,37 @@ class _Shared:
     units: Sequence[ScanUnit]
     overlaps: Overlaps
     numbers: StreamNumbers
-    kept: dict[int, _Keys] = field(default_factory=dict)
-    kept_count: int = 0
+    kept: dict[int, EntryBatch] = field(default_factory=dict)
+    kept_rows: int = 0
 
-    def keys_of(self, position: int, runs: StreamRuns, stats: ReadStats) -> _Keys:
-        """Return the sorted keys of a unit's rows, of those in `runs` at least."""
-        keys = self.kept.get(position)
-        if keys is None:
-            unit = self.overlapping(position, runs)
-            keys = np.sort(self.keys_in(_read_again(unit, _KEYS_ONLY, stats)))
+    def keys_of(self, position: int, window: Window, stats: ReadStats) -> _Keys:
+        """Return the keys of a unit's rows in the time of the window."""
+        times = self.kept.get(position)
+        if times is None:
+            unit = self.overlapping(position, window)
+            times = _read_again(unit, _TIMES_ONLY, stats)
             whole = unit is self.units[position]
-            if whole and self.kept_count + len(keys) <= KEPT_KEYS_MAX:
-                self.kept_count += len(keys)
-                self.kept[position] = keys
-        return keys
+            if whole and self.kept_rows + len(times) <= KEPT_ROWS_MAX:
+                self.kept_rows += len(times)
+                self.kept[position] = times
+        return self.keys_in(times, window.rows_in_time(times.timestamp_ns))
 
-    def overlapping(self, position: int, runs: StreamRuns) -> ScanUnit:
-        """Return a unit, or the part of it in the time of `runs` if it is large."""
+    def overlapping(self, position: int, window: Window) -> ScanUnit:
+        """Return a unit, or the part of it in the window's time if it is large."""
         unit = self.units[position]
         if isinstance(unit, LargeUnit) and unit.rows_max > NARROWED_ROWS_MIN:
-            return unit.narrowed(
-                start_ns=int(runs.min_ns.min()), end_ns=int(runs.max_ns.max()) + 1
-            )
+            return unit.narrowed(start_ns=window.min_ns, end_ns=window.max_ns + 1)
         return unit
 
-    def keys_in(self, batch: EntryBatch) -> _Keys:
-        """Return one number a row, equal where stream and timestamp are equal.
+    def keys_in(self, batch: EntryBatch, rows: Rows) -> _Keys:
+        """Return a number for each given row, equal for equal streams and times.
 
         Rows that differ may have equal numbers too, rarely; whoever uses them
         compares the rows.
         """
-        number = self.numbers.of(batch.streams, batch.stream).view(np.uint64)
-        return (number + np.uint64(1)) * np.uint64(
-            0x9E3779B97F4A7C15
-        ) ^ batch.timestamp_ns.view(np.uint64)
+        number = self.numbers.of(batch.streams, batch.stream[rows]).view(np.uint64)
+        times = batch.timestamp_ns[rows].view(np.uint64)
+        return (number + np.uint64(1)) * _SPREAD ^ times
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +161,9 @@ class DistinctUnit(LargeUnit):
         whole = batch
         if columns != _EVERYTHING:
             whole = _read_again(self.unit, _EVERYTHING, stats)
-        rows = np.flatnonzero(np.isin(self.shared.keys_in(whole), suspects))
-        repeated = rows[
-            self._repeated(whole.take(rows), peers, window, suspects, stats)
-        ]
+        rows = self._rows_with(suspects, whole, window)
+        doubtful = whole.take(rows)
+        repeated = rows[self._repeated(doubtful, peers, window, suspects, stats)]
         if len(repeated) == 0:
             return batch
         stats.duplicates += len(repeated)
@@ -177,20 +175,18 @@ class DistinctUnit(LargeUnit):
         self, batch: EntryBatch, window: Window, stats: ReadStats
     ) -> tuple[list[int], _Keys]:
         """Return the peers with rows of equal stream and time, and their keys."""
-        inside = window.contains(batch.stream, batch.timestamp_ns)
         peers: list[int] = []
-        suspects: list[_Keys] = []
-        if inside.any():
-            keys = np.unique(self.shared.keys_in(batch)[inside])
+        suspects: list[_Keys] = [_NO_KEYS]
+        rows = window.rows_in_time(batch.timestamp_ns)
+        rows = rows[window.contains(batch.stream[rows], batch.timestamp_ns[rows])]
+        if len(rows):
+            keys = self.shared.keys_in(batch, rows)
             for peer in window.peers:
-                theirs = self.shared.keys_of(peer, window.runs, stats)
-                at = np.searchsorted(theirs, keys)
-                at[at == len(theirs)] = 0
-                hits = keys[theirs[at] == keys] if len(theirs) else keys[:0]
+                hits = keys[np.isin(keys, self.shared.keys_of(peer, window, stats))]
                 if len(hits):
                     peers.append(peer)
                     suspects.append(hits)
-        return peers, np.concatenate(suspects) if suspects else np.zeros(0, np.uint64)
+        return peers, np.concatenate(suspects)
 
     def _repeated(
         self,
@@ -203,11 +199,16 @@ class DistinctUnit(LargeUnit):
         """Return bool[n]: whether a peer holds each row of `mine`."""
         repeated = np.zeros(len(mine), dtype=np.bool_)
         for peer in peers:
-            unit = self.shared.overlapping(peer, window.runs)
+            unit = self.shared.overlapping(peer, window)
             theirs = _read_again(unit, _EVERYTHING, stats)
-            theirs = theirs.filter(np.isin(self.shared.keys_in(theirs), suspects))
+            theirs = theirs.take(self._rows_with(suspects, theirs, window))
             repeated[_rows_held_by(theirs, mine, self.shared.numbers)] = True
         return repeated
+
+    def _rows_with(self, keys: _Keys, batch: EntryBatch, window: Window) -> Rows:
+        """Return the rows in the window's time that have one of the keys."""
+        rows = window.rows_in_time(batch.timestamp_ns)
+        return rows[np.isin(self.shared.keys_in(batch, rows), keys)]
 
 
 def _read_again(unit: ScanUnit, columns: Columns, stats: ReadStats) -> EntryBatch:

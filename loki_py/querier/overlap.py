@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loki_py.model.batch import StreamIndex, Timestamps
+from loki_py.model.batch import Rows, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import ScanUnit, StreamRuns
 
@@ -61,6 +61,22 @@ class Window:
 
     peers: Sequence[int]
     runs: StreamRuns
+
+    @property
+    def min_ns(self) -> int:
+        """The oldest time of any stream's window."""
+        return int(self.runs.min_ns.min())
+
+    @property
+    def max_ns(self) -> int:
+        """The newest."""
+        return int(self.runs.max_ns.max())
+
+    def rows_in_time(self, timestamp_ns: Timestamps) -> Rows:
+        """Return the rows that could lie in a window, judged by time alone."""
+        return np.flatnonzero(
+            (timestamp_ns >= self.min_ns) & (timestamp_ns <= self.max_ns)
+        )
 
     def contains(self, stream: StreamIndex, timestamp_ns: Timestamps) -> _Bools:
         """Return bool[n]: whether each row lies in the window of its stream."""
