@@ -3,6 +3,7 @@
 Pure: decides on columns, changes only the stream table that it is given.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -110,23 +111,22 @@ def admit(
 def _resolve_streams(push: _Push, rules: AdmissionRules, *, now_ns: int) -> None:
     """Fill `ref_of_stream`, creating streams up to the tenant's bound."""
     table = push.table
+    streams = push.batch.streams
+    refs = table.find_all(streams)
     over: list[int] = []
-    active: int | None = None
-    for position, labels in enumerate(push.batch.streams):
-        ref = table.find(labels)
-        if ref is None:
-            if rules.streams_max:
-                if active is None:
-                    active = table.active_count(
-                        appended_since_ns=now_ns - rules.stream_idle_ns
-                    )
-                if active >= rules.streams_max:
-                    over.append(position)
-                    continue
-                active += 1
-            ref = table.add(labels, now_ns=now_ns)
-            push.result.new_refs.append(ref)
-        push.ref_of_stream[position] = ref
+    if None in refs:
+        room = _room_for_streams(table, rules, now_ns=now_ns)
+        for position, ref in enumerate(refs):
+            if ref is not None:
+                continue
+            if len(push.result.new_refs) >= room:
+                refs[position] = 0
+                over.append(position)
+                continue
+            new_ref = table.add(streams[position], now_ns=now_ns)
+            refs[position] = new_ref
+            push.result.new_refs.append(new_ref)
+    push.ref_of_stream = np.array(refs, np.uint32)
     if over:
         is_over = np.zeros(len(push.batch.streams), np.bool_)
         is_over[over] = True
@@ -137,6 +137,16 @@ def _resolve_streams(push: _Push, rules: AdmissionRules, *, now_ns: int) -> None
                 push.tenant, push.batch.streams[stream]
             ),
         )
+
+
+def _room_for_streams(
+    table: StreamTable, rules: AdmissionRules, *, now_ns: int
+) -> float:
+    """Return how many streams may be created."""
+    if not rules.streams_max:
+        return math.inf
+    active = table.active_count(appended_since_ns=now_ns - rules.stream_idle_ns)
+    return rules.streams_max - active
 
 
 def _check_rates(push: _Push, limits: Limits, *, now_ns: int) -> None:

@@ -6,7 +6,6 @@ SEALED_MAX generations wait, `room` makes pushes wait and then refuses them.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from loki_py.chunks.blocks import BlockFileHeader
@@ -54,6 +53,7 @@ class Cutter:
         self._sealed = asyncio.Event()
         self._freed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self.trouble = ""
 
     def start(self) -> None:
@@ -63,15 +63,11 @@ class Cutter:
     async def stop(self) -> None:
         """Try once more to cut what is sealed, then end; the WAL keeps the rest."""
         assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        while self._state.sealed:
-            try:
-                await self._cut(self._state.sealed[0])
-            except OSError as error:
-                log.warning("entries stay in the WAL", reason=str(error))
-                return
+        self._stopping = True
+        self._sealed.set()
+        await self._task
+        if self._state.sealed:
+            log.warning("entries stay in the WAL", reason=self.trouble)
 
     def seal(self) -> None:
         """Close the open generation, where it holds anything, and begin another."""
@@ -113,18 +109,26 @@ class Cutter:
             ) from None
 
     async def _run(self) -> None:
-        while True:
+        """Cut until stopped; a thread that writes is never left behind."""
+        while not self._stopping:
             await self._sealed.wait()
             self._sealed.clear()
-            while self._state.sealed:
-                try:
-                    await self._cut(self._state.sealed[0])
-                    self.trouble = ""
-                except OSError as error:
-                    self._metrics.cut_failures.inc()
-                    self.trouble = str(error)
-                    log.warning("cut failed, will be tried again", reason=str(error))
-                    await asyncio.sleep(RETRY_SECONDS)
+            while self._state.sealed and await self._try_cut():
+                pass
+
+    async def _try_cut(self) -> bool:
+        """Cut the oldest sealed generation; return whether to go on at once."""
+        try:
+            await self._cut(self._state.sealed[0])
+        except OSError as error:
+            self._metrics.cut_failures.inc()
+            self.trouble = str(error)
+            log.warning("cut failed, will be tried again", reason=str(error))
+            if not self._stopping:
+                await asyncio.sleep(RETRY_SECONDS)
+            return not self._stopping
+        self.trouble = ""
+        return True
 
     async def _cut(self, generation: Generation) -> None:
         assert generation.segment_last is not None

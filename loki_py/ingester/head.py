@@ -60,8 +60,13 @@ def runs_of(refs: Refs, timestamp_ns: Timestamps) -> Runs:
         count,
         np.minimum.reduceat(timestamp_ns, row),
         np.maximum.reduceat(timestamp_ns, row),
-        bool(rising.all()) and len(np.unique(ref)) == len(ref),
+        bool(rising.all()) and _all_differ(ref),
     )
+
+
+def _all_differ(ref: Refs) -> bool:
+    ordered = np.sort(ref)
+    return not (ordered[1:] == ordered[:-1]).any()
 
 
 class Head:
@@ -88,8 +93,8 @@ class Head:
 
     def append(self, piece: EntryBatch, runs: Runs, table: StreamTable) -> None:
         """Add a piece whose `stream` column holds refs of `table`."""
-        line_bytes = int(piece.line_bytes().sum())
-        metadata_bytes = int(piece.metadata_bytes().sum())
+        line_bytes = piece.total_line_bytes()
+        metadata_bytes = piece.total_metadata_bytes()
         if self.sorted:
             self.sorted = runs.ascending and bool(
                 (runs.oldest_ns > table.newest_ns[runs.ref]).all()
@@ -128,8 +133,9 @@ class Head:
             self._oldest_ns = np.concatenate(
                 (self._oldest_ns, np.full(more, np.iinfo(np.int64).max, np.int64))
             )
-        fresh = np.unique(runs.ref[self._newest_ns[runs.ref] == NEVER_NS])
-        table.holders[fresh] += 1
+        is_fresh = self._newest_ns[runs.ref] == NEVER_NS
+        if is_fresh.any():
+            table.holders[np.unique(runs.ref[is_fresh])] += 1
         np.minimum.at(self._oldest_ns, runs.ref, runs.oldest_ns)
         np.maximum.at(self._newest_ns, runs.ref, runs.newest_ns)
         table.note_times(runs.ref, runs.oldest_ns, runs.newest_ns)

@@ -2,97 +2,61 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+_PREFIX = "loki_ingester_"
+_FLUSH_SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
 
 class IngesterMetrics:
     """Everything the ingester counts; each attribute is one metric."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.streams = Gauge(
-            "loki_ingester_memory_streams",
-            "Streams held, by tenant.",
-            ["tenant"],
-            registry=registry,
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(_PREFIX + name, help_text, labels, registry=registry)
+
+        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
+            return Gauge(_PREFIX + name, help_text, labels, registry=registry)
+
+        self.streams = gauge("memory_streams", "Streams held.", "tenant")
+        self.streams_created = counter(
+            "streams_created_total", "Streams created.", "tenant"
         )
-        self.streams_created = Counter(
-            "loki_ingester_streams_created_total",
-            "Streams created, by tenant.",
-            ["tenant"],
-            registry=registry,
+        self.streams_removed = counter(
+            "streams_removed_total", "Streams forgotten after idleness.", "tenant"
         )
-        self.streams_removed = Counter(
-            "loki_ingester_streams_removed_total",
-            "Streams forgotten after idleness, by tenant.",
-            ["tenant"],
-            registry=registry,
+        self.head_bytes = gauge("head_bytes", "Bytes of heads, sealed ones included.")
+        self.block_file_bytes = gauge(
+            "block_files_bytes", "Bytes of block files on local disk."
         )
-        self.head_bytes = Gauge(
-            "loki_ingester_head_bytes",
-            "Bytes of heads in memory, sealed ones included.",
-            registry=registry,
+        self.cuts = counter("cuts_total", "Generations cut into block files.")
+        self.cut_failures = counter(
+            "cut_failures_total", "Cuts that failed and were tried again."
         )
-        self.block_file_bytes = Gauge(
-            "loki_ingester_block_files_bytes",
-            "Bytes of block files on local disk, flushed ones included.",
-            registry=registry,
+        self.duplicates = counter(
+            "duplicates_total", "Entries dropped because they were there already."
         )
-        self.cuts = Counter(
-            "loki_ingester_cuts_total", "Generations cut.", registry=registry
+        self.chunks_flushed = counter(
+            "chunks_flushed_total", "Chunks flushed.", "reason"
         )
-        self.cut_failures = Counter(
-            "loki_ingester_cut_failures_total",
-            "Cuts that failed and are tried again.",
-            registry=registry,
-        )
-        self.duplicates = Counter(
-            "loki_ingester_duplicates_total",
-            "Entries dropped because they were there already.",
-            registry=registry,
-        )
-        self.chunks_flushed = Counter(
-            "loki_ingester_chunks_flushed_total",
-            "Chunks flushed, by reason.",
-            ["reason"],
-            registry=registry,
-        )
-        self.flush_failures = Counter(
-            "loki_ingester_chunks_flush_failures_total",
-            "Flushes that failed and are tried again.",
-            registry=registry,
+        self.flush_failures = counter(
+            "chunks_flush_failures_total", "Flushes that failed and are tried again."
         )
         self.flush_seconds = Histogram(
-            "loki_ingester_flush_seconds",
+            f"{_PREFIX}flush_seconds",
             "Time of one flush of one tenant.",
             registry=registry,
-            buckets=(0.1, 0.3, 1, 3, 10, 30, 100),
+            buckets=_FLUSH_SECONDS,
         )
-        self.wal_bytes_in_use = Gauge(
-            "loki_ingester_wal_bytes_in_use",
-            "Bytes of WAL segments on disk.",
-            registry=registry,
+        self.wal_bytes_in_use = gauge("wal_bytes_in_use", "Bytes of WAL segments.")
+        self.wal_records = gauge(
+            "wal_records_logged", "WAL records written since the start."
         )
-        self.wal_records = Gauge(
-            "loki_ingester_wal_records_logged",
-            "Records written to the WAL since the start.",
-            registry=registry,
+        self.wal_fsyncs = gauge("wal_fsyncs", "WAL group commits since the start.")
+        self.wal_corruptions = counter(
+            "wal_corruptions_total", "Damaged spans of the WAL found.", "type"
         )
-        self.wal_fsyncs = Gauge(
-            "loki_ingester_wal_fsyncs",
-            "Group commits of the WAL since the start.",
-            registry=registry,
+        self.wal_recovered_entries = counter(
+            "wal_recovered_entries_total", "Entries replayed from the WAL."
         )
-        self.wal_corruptions = Counter(
-            "loki_ingester_wal_corruptions_total",
-            "Damaged spans of the WAL found at replay, by kind.",
-            ["type"],
-            registry=registry,
-        )
-        self.wal_recovered_entries = Counter(
-            "loki_ingester_wal_recovered_entries_total",
-            "Entries replayed from the WAL.",
-            registry=registry,
-        )
-        self.wal_replay_seconds = Gauge(
-            "loki_ingester_wal_replay_duration_seconds",
-            "Time the last replay took.",
-            registry=registry,
+        self.wal_replay_seconds = gauge(
+            "wal_replay_duration_seconds", "Time the last replay took."
         )

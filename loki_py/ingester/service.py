@@ -95,15 +95,7 @@ class Ingester:
         self._metrics = metrics
         self._state = IngesterState()
         self._blocks = BlockStore(settings.block_folder)
-        self._wal = Log(
-            settings.wal_folder,
-            LogSettings(
-                settings.instance_id,
-                sync=config.wal.sync,
-                sync_interval_ns=config.wal.sync_interval_ns,
-            ),
-            disk=disk,
-        )
+        self._wal = _wal_of(settings, disk)
         self._cutter = Cutter(
             self._state,
             self._wal,
@@ -271,7 +263,10 @@ class Ingester:
             if known is not None:
                 grown[: len(known)] = known
             known = self._known_refs[tenant] = grown
-        fresh = np.unique(refs[~known[refs]])
+        is_fresh = ~known[refs]
+        if not is_fresh.any():
+            return refs[:0]
+        fresh = np.unique(refs[is_fresh])
         known[fresh] = True
         return fresh
 
@@ -360,6 +355,14 @@ class Ingester:
         self._cutter.register(local)
         self._cutter.release(generation)
         return Generation(generation.number + 1)
+
+
+def _wal_of(settings: IngesterSettings, disk: Disk | None) -> Log:
+    wal = settings.config.wal
+    bounds = LogSettings(
+        settings.instance_id, sync=wal.sync, sync_interval_ns=wal.sync_interval_ns
+    )
+    return Log(settings.wal_folder, bounds, disk=disk)
 
 
 def _answer_of(admission: Admission) -> PushAnswer:

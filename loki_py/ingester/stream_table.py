@@ -58,6 +58,10 @@ class StreamTable:
         """Return the stream's ref, or None where it is not held."""
         return self._refs.get(labels)
 
+    def find_all(self, labels: Sequence[LabelSet]) -> list[int | None]:
+        """Return the streams' refs, in order; None for those that are not held."""
+        return list(map(self._refs.get, labels))
+
     def add(self, labels: LabelSet, *, now_ns: int) -> int:
         """Return the ref of a stream that was not held before."""
         assert labels not in self._refs

@@ -67,6 +67,20 @@ class EntryBatch:
             total += _map_bytes(self.metadata_rest)
         return total
 
+    def total_line_bytes(self) -> int:
+        """Return the bytes of all lines together, at once."""
+        return total_bytes_of(self.line)
+
+    def total_metadata_bytes(self) -> int:
+        """Return the bytes of all metadata names and values together."""
+        total = 0
+        for name, values in self.metadata.items():
+            present = len(values) - values.null_count
+            total += present * len(name.encode()) + total_bytes_of(values)
+        if self.metadata_rest is not None:
+            total += int(_map_bytes(self.metadata_rest).sum())
+        return total
+
     def take(self, rows: Rows) -> "EntryBatch":
         """Return the given rows, in the given order."""
         index = pa.array(rows)
@@ -111,6 +125,14 @@ def value_bytes_of(values: "pa.LargeStringArray") -> npt.NDArray[np.int64]:
     if values.null_count:
         lengths = np.where(null_mask_of(values), 0, lengths)
     return lengths
+
+
+def total_bytes_of(values: "pa.LargeStringArray") -> int:
+    """Return the bytes of all values of a large_string array, at once."""
+    if values.null_count:
+        return int(value_bytes_of(values).sum())
+    offsets = offsets_of(values)
+    return int(offsets[-1] - offsets[0])
 
 
 def offsets_of(values: "pa.LargeStringArray") -> npt.NDArray[np.int64]:
