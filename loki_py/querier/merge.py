@@ -56,7 +56,7 @@ def merged(units: Sequence[ScanUnit], scan: Scan) -> list[ScanUnit]:
     overlaps = overlaps_of(distinct, numbers)
     if overlaps is not None:
         shared = _Shared(tuple(units), overlaps, numbers)
-        for position in overlaps.units():
+        for position in overlaps.later_units():
             distinct[position] = DistinctUnit(units[position], position, shared)
     if scan.newest_first:
         distinct.sort(key=lambda unit: unit.max_ns, reverse=True)

@@ -113,10 +113,16 @@ class Overlaps:
     cluster_start: _Ints
     cluster_end: _Ints
 
-    def units(self) -> list[int]:
-        """Return the positions of the units that any overlap touches."""
-        touched: list[int] = np.unique(self.unit).tolist()
-        return touched
+    def later_units(self) -> list[int]:
+        """Return the positions of units that overlap a unit before them, about.
+
+        Units that only come before those they overlap are not among them.
+        """
+        starts = np.unique(self.cluster_start)
+        sizes = self.cluster_end[starts] - starts
+        first = np.repeat(np.minimum.reduceat(self.unit, starts), sizes)
+        later: list[int] = np.unique(self.unit[self.unit > first]).tolist()
+        return later
 
     def window_of(self, unit: int) -> Window | None:
         """Return where the unit overlaps units before it, None for nowhere."""

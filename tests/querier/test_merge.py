@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import BatchUnit, Columns, ReadStats, Scan
+from loki_py.model.scan import BatchUnit, Columns, LargeUnit, ReadStats, Scan
 from loki_py.querier.merge import DistinctUnit, merged
 
 STREAMS = [LabelSet.of({"app": name}) for name in ("api", "db", "web")]
@@ -193,3 +193,50 @@ def test_an_empty_metadata_value_is_not_a_missing_one():
     b = unit_of([(0, 5, "line", ())], origin="b")
 
     assert len(read_all(merged([a, b], NEWEST))) == 2
+
+
+class LargeUnitOf(LargeUnit):
+    """A large unit over a plain one; notes the times it was narrowed to."""
+
+    rows_max = 10**6
+
+    def __init__(self, unit):
+        self.unit = unit
+        self.narrowed_to = []
+
+    def __getattr__(self, name):
+        return getattr(self.unit, name)
+
+    def read(self, columns, stats):
+        return self.unit.read(columns, stats)
+
+    def pieces(self):
+        batch = self.unit.unit.batch
+        rows = range(len(batch))
+        return [BatchUnit(batch.slice(row, row + 1), origin="a") for row in rows]
+
+    def narrowed(self, *, start_ns, end_ns):
+        self.narrowed_to.append((start_ns, end_ns))
+        batch = self.unit.unit.batch
+        times = batch.timestamp_ns
+        return BatchUnit(batch.filter((times >= start_ns) & (times < end_ns)))
+
+
+def test_a_large_unit_is_compared_in_the_time_that_overlaps():
+    """Comparing with a pack of hours reads the seconds in question only."""
+    large = LargeUnitOf(unit_of([(0, t, "x", ()) for t in range(50)], origin="a"))
+    small = unit_of([(0, 48, "x", ()), (0, 60, "x", ())], origin="b")
+
+    found = read_all(merged([large, small], NEWEST))
+
+    assert sorted(e[1] for e in found) == [*range(50), 60]
+    assert set(large.narrowed_to) == {(48, 50)}
+
+
+def test_pieces_of_a_large_unit_drop_what_the_unit_would_drop():
+    small = unit_of([(0, 3, "x", ()), (0, 4, "y", ())], origin="b")
+    large = LargeUnitOf(unit_of([(0, t, "x", ()) for t in range(6)], origin="a"))
+    units = merged([small, large], NEWEST)
+    (cut,) = [unit for unit in units if unit is not small]
+
+    assert sorted(e[1] for e in read_all(cut.pieces())) == [0, 1, 2, 4, 5]
