@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from loki_py.app.http_client import LokiClient
-from loki_py.app.moments import NS_PER_S, parse_moment, parse_since
+from loki_py.app.moments import NS_PER_S
 from loki_py.app.paging import Ask, Stream, pages
 from loki_py.app.printing import (
     Look,
@@ -36,25 +36,6 @@ class _Data(msgspec.Struct):
 class _Answer(msgspec.Struct):
     data: _Data
     warnings: list[str] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """The time that is asked about, as the command line tells it."""
-
-    since: str = "1h"
-    start: str = ""
-    end: str = ""
-
-    def bounds(self, now_ns: int) -> tuple[int, int]:
-        """Return [start_ns, end_ns).
-
-        Raises: ValueError.
-        """
-        end_ns = parse_moment(self.end) if self.end else now_ns
-        if self.start:
-            return parse_moment(self.start), end_ns
-        return end_ns - parse_since(self.since), end_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The push command: files or standard input become one stream each."""
 
+import contextlib
 import os
 import re
 import select
@@ -103,6 +104,54 @@ class Pusher:
             count.refused_pushes += 1
             self.say(f"{source.name}: {error}")
         count.lines += len(lines)
+
+
+def push_all(
+    inputs: Sequence[Input],
+    client: LokiClient,
+    size: BatchSize,
+    *,
+    pattern: "re.Pattern[str] | None",
+    time_format: str,
+    has_progress: bool,
+) -> int:
+    """Push every input in order; return how many pushes were refused.
+
+    Raises: RequestFailed, OSError, ValueError.
+    """
+    refused = lines = 0
+    shown = _progress_of(inputs) if has_progress else contextlib.nullcontext(_ignore)
+    with shown as advance:
+        pusher = Pusher(
+            client,
+            size,
+            pattern,
+            time_format,
+            advance=advance,
+            say=lambda text: print(text, file=sys.stderr),
+        )
+        for source in inputs:
+            count = pusher.push(source)
+            refused += count.refused_pushes
+            lines += count.lines
+    if has_progress:
+        print(f"{lines} lines pushed, {refused} pushes refused", file=sys.stderr)
+    return refused
+
+
+@contextlib.contextmanager
+def _progress_of(inputs: Sequence[Input]) -> Iterator[Callable[[int], None]]:
+    """Show how far pushing is; give what is to be told of bytes done."""
+    from rich.console import Console  # noqa: PLC0415  # slow to import
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("pushing", total=total_bytes_of(inputs))
+        yield lambda count: progress.advance(task, count)
+
+
+def _ignore(_count: int) -> None:
+    """Take note of nothing."""
 
 
 def inputs_of(paths: Sequence[Path], labels: Mapping[str, str]) -> list[Input]:

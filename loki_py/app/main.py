@@ -1,0 +1,86 @@
+"""The command `loki-py`.
+
+Exit statuses: 0 done, 1 the server or a file said no, 2 the command is wrong.
+
+Commands import what they need when they run: a query must not wait for the
+libraries that the server needs.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loki_py.app import client_commands
+from loki_py.errors import ConfigInvalid, LokiError
+
+app = typer.Typer(
+    help="A log store that speaks Loki's API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+client_commands.add_to(app)
+
+
+@app.command()
+def serve(
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML; every key is optional.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="What this process runs.")] = "",
+    data_dir: Annotated[str, typer.Option(help="Where everything is kept.")] = "",
+    http_port: Annotated[int | None, typer.Option(min=0, max=65_535)] = None,
+    grpc_port: Annotated[int | None, typer.Option(min=0, max=65_535)] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key.path=value; the value is YAML."),
+    ] = None,
+    expand_env: Annotated[
+        bool,
+        typer.Option(
+            "--config.expand-env", help="Replace ${NAME:default} in the file."
+        ),
+    ] = False,
+) -> None:
+    """Run the server until it is told to stop."""
+    from loki_py.app import serve as server  # noqa: PLC0415  # see the module
+
+    shortcuts = {
+        "target": target,
+        "common.path_prefix": data_dir,
+        "server.http_listen_port": http_port,
+        "server.grpc_listen_port": grpc_port,
+    }
+    given = [
+        f"{key}={value}" for key, value in shortcuts.items() if value not in {"", None}
+    ]
+    settings = server.read_config(
+        config, [*given, *(assignments or [])], expand_env=expand_env
+    )
+    raise typer.Exit(server.serve(settings))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of  # noqa: PLC0415
+
+    print(version_of("loki-py"))
+
+
+def main() -> None:
+    """Run the command line; errors are one line on standard error."""
+    try:
+        app()
+    except ConfigInvalid as error:
+        print(f"loki-py: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (LokiError, OSError) as error:
+        print(f"loki-py: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

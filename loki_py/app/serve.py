@@ -1,0 +1,170 @@
+"""Run the server: settings, sockets, signals, and an orderly end.
+
+The HTTP side listens before the services start, so that `/ready` can say why
+the process is not ready. On SIGTERM or SIGINT the process first stops being
+ready, then takes no more connections, finishes the requests it has, stops its
+services in reverse order, and ends.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from loki_py.app.wiring import Wired, wire
+from loki_py.config.loader import parse_config
+from loki_py.config.schema import Config
+from loki_py.errors import ConfigInvalid, LokiError
+from loki_py.runtime.lifecycle import Lifecycle
+from loki_py.runtime.logs import configure_logs, logger_of
+
+BACKLOG = 2_048
+GC_THRESHOLDS = (50_000, 50, 50)
+"""Collections are rare: requests leave columns behind, and columns no cycles."""
+
+_log = logger_of("server")
+
+
+def read_config(
+    file: Path | None, assignments: Sequence[str], *, expand_env: bool
+) -> Config:
+    """Return the settings of a file and the command line.
+
+    Raises: ConfigInvalid.
+    """
+    try:
+        text = "" if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{file}: {error}") from None
+    environment = os.environ if expand_env else None
+    return parse_config(text, assignments=assignments, environment=environment)
+
+
+def serve(config: Config) -> int:
+    """Serve until told to stop; return the exit status.
+
+    Raises: ConfigInvalid.
+    """
+    assert __debug__, "invariants are asserted; do not run with -O"
+    log_level = configure_logs(
+        config.server.log_level, log_format=config.server.log_format
+    )
+    wired = wire(config, log_level)
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.collect()
+    gc.freeze()
+    import uvloop  # noqa: PLC0415  # not there on every system
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config, wired))
+
+
+async def _serve(config: Config, wired: Wired) -> int:
+    try:
+        listening = _listen(
+            config.server.http_listen_address, config.server.http_listen_port
+        )
+    except OSError as error:
+        _log.error("cannot listen", error=str(error))
+        return 1
+    server = _HttpServer(_http_settings(config, wired.app), wired.lifecycle)
+    with listening:
+        address, port = listening.getsockname()[:2]
+        _log.info("listening", address=address, port=port, target=config.target)
+        http = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            status = await _run(wired.lifecycle, http)
+        finally:
+            server.should_exit = True
+            await http
+            await wired.lifecycle.stop()
+    _log.info("stopped", status=status)
+    return status
+
+
+async def _run(lifecycle: Lifecycle, http: "asyncio.Task[None]") -> int:
+    """Start the services and wait for the HTTP side to end."""
+    starting = asyncio.create_task(lifecycle.start())
+    await asyncio.wait({starting, http}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        return 0
+    try:
+        starting.result()
+    except (LokiError, OSError) as error:
+        _log.error("cannot start", error=str(error))
+        return 1
+    _log.info("ready")
+    await http
+    return 0
+
+
+class _HttpServer(uvicorn.Server):
+    """A server that tells the life cycle first when it is told to stop."""
+
+    def __init__(self, settings: uvicorn.Config, lifecycle: Lifecycle) -> None:
+        super().__init__(settings)
+        self._lifecycle = lifecycle
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Stop on SIGTERM and SIGINT; a second one stops at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _told_to_stop(self) -> None:
+        if self.should_exit:
+            self.force_exit = True
+        self._lifecycle.draining = True
+        self.should_exit = True
+
+
+def _http_settings(config: Config, app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        backlog=BACKLOG,
+        timeout_keep_alive=max(1, config.server.http_idle_ns_max // 1_000_000_000),
+        timeout_graceful_shutdown=max(1, config.server.shutdown_ns_max // 10**9),
+    )
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises: OSError.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,182 @@
+"""The only place that constructs services and tells them of each other."""
+
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from loki_py.api.admin import AdminRoutes, Process
+from loki_py.api.bodies import BytesInFlight
+from loki_py.api.context import ApiContext, Tenancy
+from loki_py.api.push import PushCaps, PushRoute
+from loki_py.api.query import QueryRoutes
+from loki_py.api.routes import routes_of
+from loki_py.api.server import AsgiApp, new_server
+from loki_py.app.data_lock import DataLock
+from loki_py.config.schema import Config
+from loki_py.distributor.service import Distributor
+from loki_py.errors import ConfigInvalid
+from loki_py.ingester.metrics import IngesterMetrics
+from loki_py.ingester.service import Ingester, IngesterSettings
+from loki_py.logql.parser import parse
+from loki_py.logql.pretty import pretty
+from loki_py.querier.executor import QueryExecutor
+from loki_py.querier.service import Querier
+from loki_py.querier.sources import Sources
+from loki_py.querier.store_reader import StoreReader
+from loki_py.runtime.clock import Clock, SystemClock
+from loki_py.runtime.lifecycle import Lifecycle, Service
+from loki_py.runtime.logs import LogLevel
+from loki_py.runtime.metrics import RequestMetrics, new_registry
+from loki_py.runtime.overrides import FileOverrides
+from loki_py.storage.filesystem import FilesystemStore
+from loki_py.wire.push import PushDecoder
+
+TARGETS = ("all",)
+_NOT_IN_IDS = re.compile(r"[^a-z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A process that is ready to be started."""
+
+    app: AsgiApp
+    lifecycle: Lifecycle
+
+
+@dataclass(slots=True)
+class Closing:
+    """What needs no start, and is closed at the end in the order given."""
+
+    close: tuple[Callable[[], None], ...]
+
+    async def start(self) -> None:
+        """Do nothing: construction was the start."""
+
+    async def stop(self) -> None:
+        """Close everything."""
+        for close in self.close:
+            close()
+
+
+@dataclass(slots=True)
+class Opening:
+    """What is opened at the start, and needs no end."""
+
+    open: Callable[[], None]
+
+    async def start(self) -> None:
+        """Open it."""
+        self.open()
+
+    async def stop(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What every service is given."""
+
+    config: Config
+    clock: Clock
+    registry: CollectorRegistry
+    overrides: FileOverrides
+
+
+def wire(config: Config, log_level: LogLevel) -> Wired:
+    """Return the services of the configured target, none of them started.
+
+    Raises: ConfigInvalid where the target is unknown.
+    """
+    if config.target not in TARGETS:
+        raise ConfigInvalid(
+            f"unknown target {config.target!r}; it is one of {', '.join(TARGETS)}"
+        )
+    version = version_of("loki-py")
+    registry = new_registry(version)
+    clock = SystemClock()
+    overrides = FileOverrides(
+        [Path(path) for path in config.runtime.file.split(",") if path],
+        config.limits,
+        period_ns=config.runtime.period_ns,
+        registry=registry,
+    )
+    common = _Common(config, clock, registry, overrides)
+    store = FilesystemStore(Path(config.chunks_directory))
+    ingester = _ingester(common, store)
+    reader = StoreReader(store, clock)
+    ingester.on_flushed(reader.index_added)
+    executor = QueryExecutor(
+        threads_count=config.querier.threads_count,
+        concurrent_max=config.querier.concurrent_max,
+        outstanding_max=config.frontend.outstanding_max,
+    )
+    querier = Querier(Sources([ingester], reader), executor, overrides, clock)
+    distributor = _distributor(common, ingester)
+    services: dict[str, Service] = {
+        "data-directory": DataLock(Path(config.common.path_prefix)),
+        "runtime-config": overrides,
+        "store": Opening(store.start),
+        "ingester": ingester,
+        "querier": Closing((executor.close, reader.close)),
+    }
+    lifecycle = Lifecycle(services, [ingester.reason_not_ready])
+    process = Process(
+        config, version, registry, lifecycle, log_level, overrides, ingester.flush
+    )
+    context = ApiContext(
+        Tenancy(config.auth_enabled, config.no_auth_tenant),
+        clock,
+        RequestMetrics(registry),
+        lambda: lifecycle.is_running,
+        config.frontend.compress_responses,
+    )
+    caps = PushCaps(
+        config.distributor.body_bytes_max,
+        config.distributor.decoded_bytes_max,
+        BytesInFlight(config.distributor.inflight_bytes_max),
+    )
+    routes = routes_of(
+        QueryRoutes(querier, clock, lambda text: pretty(parse(text))),
+        AdminRoutes(process),
+    )
+    push = PushRoute(PushDecoder(), distributor, context, caps)
+    return Wired(new_server(routes, push, context, version=version), lifecycle)
+
+
+def _ingester(common: _Common, store: FilesystemStore) -> Ingester:
+    config = common.config
+    wal_folder = Path(config.wal_directory)
+    settings = IngesterSettings(
+        instance_id=instance_id_of(config.common.instance_id),
+        config=config.ingester,
+        wal_folder=wal_folder,
+        block_folder=Path(config.block_directory),
+        flush_folder=Path(config.common.path_prefix) / "flush",
+    )
+    return Ingester(
+        settings,
+        store=store,
+        overrides=common.overrides,
+        clock=common.clock,
+        metrics=IngesterMetrics(common.registry),
+    )
+
+
+def _distributor(common: _Common, ingester: Ingester) -> Distributor:
+    return Distributor(
+        ingester,
+        overrides=common.overrides,
+        clock=common.clock,
+        registry=common.registry,
+    )
+
+
+def instance_id_of(configured: str) -> str:
+    """Return the configured id, or one made from the name of the machine."""
+    name = configured or socket.gethostname()
+    return _NOT_IN_IDS.sub("-", name.lower()).strip("-") or "ingester"
