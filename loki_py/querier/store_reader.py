@@ -9,7 +9,7 @@ itself. Start is construction; `close` lets fetches at work end.
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -29,8 +29,10 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.object_keys import prefix_of
 from loki_py.model.scan import ReadStats, Scan
+from loki_py.querier.index_repair import rebuild_index
 from loki_py.querier.pack_units import UNIT_LINE_BYTES, PackUnit, naming, pack_units
 from loki_py.runtime.clock import Clock
+from loki_py.runtime.logs import logger_of
 from loki_py.storage.abc import ObjectStore
 
 T = TypeVar("T")
@@ -55,6 +57,9 @@ FETCH_THREADS = 8
 """Fetches that may wait for the object store at once."""
 
 _ROW_GROUP_ALONE_BYTES = 1
+_FIRST_NS, _LAST_NS = -(1 << 63), (1 << 63) - 1
+
+log = logger_of("querier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +87,15 @@ class _TenantIndex:
     Attributes:
         listed_ns: when its files were listed, monotonic; None for never.
         bytes: memory of the table, about.
-        damaged: index files that cannot be read, and why.
+        repaired: damaged index files whose packs were read instead.
+        missing: what cannot be looked at, in words.
     """
 
     table: ChunkTable = field(default_factory=ChunkTable)
     listed_ns: int | None = None
     bytes: int = 0
-    damaged: dict[str, str] = field(default_factory=dict)
+    repaired: set[str] = field(default_factory=set)
+    missing: tuple[str, ...] = ()
     refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -100,9 +107,6 @@ class _TenantIndex:
     def remove(self, key: str) -> None:
         with self.writing:
             self.table.remove(key)
-
-    def missing(self) -> tuple[str, ...]:
-        return tuple(self.damaged.values())
 
 
 class StoreReader:
@@ -162,7 +166,7 @@ class StoreReader:
             chunks_matched=sum(len(unit.chunks.rows) for unit in units),
             line_bytes=sum(unit.line_bytes_max for unit in units),
             streams_matched=len(found.streams),
-            missing=index.missing(),
+            missing=index.missing,
         )
 
     async def series(
@@ -224,7 +228,7 @@ class StoreReader:
 
     async def _whole_index(self, tenant: str) -> _TenantIndex:
         index = await self._fresh_index(tenant)
-        for problem in index.missing():
+        for problem in index.missing:
             raise DataUnreadable(problem)
         return index
 
@@ -251,23 +255,57 @@ class StoreReader:
         listed = await self._call(
             lambda: frozenset(self._store.list(prefix_of(tenant, "index")))
         )
-        index.damaged.clear()
-        await asyncio.gather(
-            *(self._load(index, key) for key in sorted(listed - index.table.keys))
-        )
+        wanted = sorted(listed - index.table.keys - index.repaired)
+        loaded = await asyncio.gather(*(self._load(index, key) for key in wanted))
+        damaged = {
+            key: problem
+            for key, problem in zip(wanted, loaded, strict=True)
+            if problem is not None
+        }
         for key in known - listed:
             index.remove(key)
+        index.missing = await self._repair(tenant, index, damaged) if damaged else ()
 
-    async def _load(self, index: _TenantIndex, key: str) -> None:
+    async def _load(self, index: _TenantIndex, key: str) -> str | None:
+        """Take an index file in; returns what is wrong with it."""
         try:
             file = await self._call(lambda: decode_index_file(self._store.get(key)))
         except CorruptData as error:
-            index.damaged[key] = f"index file {key} is damaged: {error}"
+            return f"index file {key} is damaged: {error}"
         except ObjectNotFound:
             # Deleted since the listing: another file, listed too, replaces it.
-            return
-        else:
-            index.add(key, file)
+            return None
+        index.add(key, file)
+        return None
+
+    async def _repair(
+        self, tenant: str, index: _TenantIndex, damaged: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Take in from the packs what damaged index files named.
+
+        Returns what is missing all the same.
+        """
+        everything = await self._call(
+            lambda: index.table.select((), start_ns=_FIRST_NS, end_ns=_LAST_NS)
+        )
+        known = {ref.key for ref in everything.packs}
+        rebuilt = await self._call(
+            lambda: rebuild_index(self._store, tenant, known=known)
+        )
+        log.warning(
+            "index files are damaged, packs were read instead",
+            tenant=tenant,
+            damaged=list(damaged.values()),
+            packs_count=rebuilt.packs_count,
+            problems=list(rebuilt.problems),
+        )
+        if rebuilt.file is not None:
+            # In the place of a file that is listed, so that it stays.
+            index.add(min(damaged), rebuilt.file)
+        if rebuilt.problems:
+            return (*damaged.values(), *rebuilt.problems)
+        index.repaired.update(damaged)
+        return ()
 
     def _forget_oldest(self) -> None:
         total = sum(index.bytes for index in self._tenants.values())
