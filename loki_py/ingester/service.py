@@ -34,7 +34,7 @@ from loki_py.ingester.head import runs_of
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.recovery import Replay
 from loki_py.ingester.state import IngesterState
-from loki_py.ingester.stream_table import Refs, StreamTable
+from loki_py.ingester.stream_table import StreamTable
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
@@ -237,11 +237,14 @@ class Ingester:
         """
         runs = runs_of(piece.stream, piece.timestamp_ns)
         segment = self._wal.segment
-        fresh = self._refs_new_to(tenant, table, runs.ref, segment)
+        known = self._refs_known_to(tenant, table, segment)
+        is_fresh = ~known[runs.ref]
         records = [encode_entries(tenant, piece.stream, piece)]
-        if len(fresh):
+        if is_fresh.any():
+            fresh = np.unique(runs.ref[is_fresh])
             pairs = zip(fresh.tolist(), table.labels_of(fresh), strict=True)
             records.insert(0, encode_series(tenant, pairs))
+            known[fresh] = True
         durable = self._wal.append(records, segment=segment)
         self._state.open.append(tenant, piece, runs, table, now_ns=now_ns)
         table.appended_ns[runs.ref] = now_ns
@@ -250,10 +253,10 @@ class Ingester:
             self._cutter.seal()
         await durable
 
-    def _refs_new_to(
-        self, tenant: str, table: StreamTable, refs: Refs, segment: int
-    ) -> Refs:
-        """Return the refs that the WAL segment does not know yet, and note them."""
+    def _refs_known_to(
+        self, tenant: str, table: StreamTable, segment: int
+    ) -> npt.NDArray[np.bool_]:
+        """Return bool by ref, whether the WAL segment has the stream's labels."""
         if segment != self._known_segment:
             self._known_refs.clear()
             self._known_segment = segment
@@ -263,12 +266,7 @@ class Ingester:
             if known is not None:
                 grown[: len(known)] = known
             known = self._known_refs[tenant] = grown
-        is_fresh = ~known[refs]
-        if not is_fresh.any():
-            return refs[:0]
-        fresh = np.unique(refs[is_fresh])
-        known[fresh] = True
-        return fresh
+        return known
 
     def _is_due(self, now_ns: int) -> bool:
         return self._state.open.is_due(
