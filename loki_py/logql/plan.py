@@ -195,7 +195,7 @@ def _log_plan(
         forward=forward,
         interval_ns=interval_ns,
         categorize=categorize,
-        hints=hints_of(query.stages, result=None),
+        hints=hints_of(query.stages, grouping=None),
     )
     scan = Scan(
         matchers=query.matchers,

@@ -97,6 +97,7 @@ class Frame:
         "parsed",
         "preserved",
         "removed",
+        "renamed",
         "row",
         "stream",
         "table",
@@ -119,6 +120,7 @@ class Frame:
         self.line = line
         self.metadata: dict[str, pl.Series] = {}
         self.parsed: dict[str, pl.Series] = {}
+        self.renamed: dict[str, pl.Series] = {}
         self.removed: dict[str, Mask] = {}
         self.error: pl.Series | None = None
         self.error_details: pl.Series | None = None
@@ -154,12 +156,17 @@ class Frame:
 
     def stream_value(self, name: str) -> pl.Series | None:
         """Return the stream label per row, null where missing or removed."""
+        set_later = self.renamed.get(name)
         column = self.table.column(name)
         if column is None:
-            return None
+            return set_later
         values = column.gather(pl.Series(self.stream))
         removed = self.removed.get(name)
-        return values if removed is None else with_nulls(values, removed)
+        if removed is not None:
+            values = with_nulls(values, removed)
+        if set_later is None:
+            return values
+        return set_later.zip_with(set_later.is_not_null(), values)
 
     def visible_stream_value(self, name: str) -> pl.Series | None:
         """Return the stream label per row, null where another category hides it."""
@@ -176,7 +183,8 @@ class Frame:
 
     def names(self) -> list[str]:
         """Return every label name that some row may have, errors aside."""
-        below = [*self.table.names(), *self.metadata, *self.parsed]
+        own = [*self.renamed, *self.metadata, *self.parsed]
+        below = [*self.table.names(), *own]
         return list(dict.fromkeys(below))
 
     def set_parsed(
@@ -195,12 +203,66 @@ class Frame:
     def remove(self, name: str, where: Mask | None = None) -> None:
         """Remove a label of every category, on all rows or where `where`."""
         mask = np.ones(len(self), dtype=np.bool_) if where is None else where
-        for columns in (self.parsed, self.metadata):
+        for columns in (self.parsed, self.metadata, self.renamed):
             if name in columns:
                 columns[name] = with_nulls(columns[name], mask)
         if self.table.column(name) is not None:
             old = self.removed.get(name)
             self.removed[name] = mask if old is None else old | mask
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a label another name; its category stays, and so does what hides it."""
+        stream = self.visible_stream_value(source)
+        metadata = self.metadata.get(source)
+        if metadata is not None and source in self.parsed:
+            hidden = self.parsed[source].is_not_null().to_numpy()
+            metadata = with_nulls(metadata, hidden)
+        parsed = self.parsed.get(source)
+        if parsed is not None:
+            self.set_parsed(target, parsed)
+        if metadata is not None:
+            self._set_below(self.metadata, target, metadata, (self.parsed,))
+        if stream is not None:
+            above = (self.parsed, self.metadata)
+            self._set_below(self.renamed, target, stream, above)
+        where = np.zeros(len(self), dtype=np.bool_)
+        for values in (parsed, metadata, stream):
+            if values is not None:
+                where |= values.is_not_null().to_numpy()
+        self.remove(source, where)
+
+    def _set_below(
+        self,
+        columns: dict[str, pl.Series],
+        name: str,
+        values: pl.Series,
+        above: tuple[dict[str, pl.Series], ...],
+    ) -> None:
+        """Set a label of a category, unless a category above has the name."""
+        for other in above:
+            if name in other:
+                values = with_nulls(values, other[name].is_not_null().to_numpy())
+        old = columns.get(name)
+        if old is not None:
+            values = values.zip_with(values.is_not_null(), old)
+        columns[name] = values
+
+    def copy(self) -> "Frame":
+        """Return a frame with the same rows and labels, to be changed apart."""
+        twin = Frame(
+            self.table,
+            row=self.row,
+            stream=self.stream,
+            timestamp_ns=self.timestamp_ns,
+            line=self.line,
+        )
+        twin.metadata = dict(self.metadata)
+        twin.parsed = dict(self.parsed)
+        twin.renamed = dict(self.renamed)
+        twin.removed = dict(self.removed)
+        twin.error, twin.error_details = self.error, self.error_details
+        twin.preserved = self.preserved
+        return twin
 
     def set_error(self, where: Mask, error: str, details: pl.Series | str) -> None:
         """Set the error of rows that have none yet; details are per row or one text."""
@@ -217,6 +279,16 @@ class Frame:
             return np.zeros(len(self), dtype=np.bool_)
         return self.error.is_not_null().to_numpy()
 
+    def clear_error(self, where: Mask) -> None:
+        """Forget the errors of rows, details apart."""
+        if self.error is not None:
+            self.error = with_nulls(self.error, where)
+
+    def clear_error_details(self, where: Mask) -> None:
+        """Forget the error details of rows."""
+        if self.error_details is not None:
+            self.error_details = with_nulls(self.error_details, where)
+
     def filter(self, keep: Mask) -> None:
         """Drop the rows where `keep` is false."""
         if keep.all():
@@ -227,7 +299,7 @@ class Frame:
         self.timestamp_ns = self.timestamp_ns[keep]
         if self.line is not None:
             self.line = self.line.filter(mask)
-        for columns in (self.metadata, self.parsed):
+        for columns in (self.metadata, self.parsed, self.renamed):
             for name, values in columns.items():
                 columns[name] = values.filter(mask)
         self.removed = {name: old[keep] for name, old in self.removed.items()}

@@ -6,11 +6,12 @@ from loki_py.logql import ast_metric as metric
 from loki_py.logql.ast_metric import RangeFunction, VectorFunction
 from loki_py.logql.exec.frame import ERROR
 from loki_py.logql.exec.grid import Grid, Windows
-from loki_py.logql.exec.range_leaf import LineBytes, RangeEvaluator, Samples
-from loki_py.logql.exec.reductions import FUNCTIONS, RATE_OF_ENTRIES
+from loki_py.logql.exec.range_leaf import Entries, LineBytes, RangeEvaluator, Samples
+from loki_py.logql.exec.summaries import summary_of
 from loki_py.logql.stages.line_filter import literals_of
 from loki_py.logql.stages.pipeline import Pipeline, hints_of
 from loki_py.logql.stages.stage import Wants
+from loki_py.logql.stages.unwrap import Unwrapped
 from loki_py.model.scan import Scan
 
 _SUMMABLE = {
@@ -79,34 +80,36 @@ def evaluator_of(
     aggregation: metric.RangeAggregation, windows: Windows
 ) -> RangeEvaluator:
     """Return the evaluator of a range aggregation."""
-    function = FUNCTIONS[aggregation.function]
-    if aggregation.function is RangeFunction.RATE and aggregation.range.unwrap is None:
-        function = RATE_OF_ENTRIES
-    samples: Samples = Samples()
-    if aggregation.function in _OF_BYTES:
+    unwrap = aggregation.range.unwrap
+    samples: Samples = Entries()
+    also: frozenset[str] = frozenset()
+    if unwrap is not None:
+        unwrapped = Unwrapped(unwrap)
+        samples, also = unwrapped, unwrapped.reads
+    elif aggregation.function in _OF_BYTES:
         samples = LineBytes()
     return RangeEvaluator(
-        _pipeline(aggregation),
+        _pipeline(aggregation, also),
         samples,
         windows,
-        function=function,
+        summary=summary_of(aggregation, windows),
         grouping=aggregation.grouping,
-        without_label=None,
+        without_label=None if unwrap is None else unwrap.label,
     )
 
 
-def _pipeline(aggregation: metric.RangeAggregation) -> Pipeline:
+def _pipeline(aggregation: metric.RangeAggregation, also: frozenset[str]) -> Pipeline:
     grouping = aggregation.grouping
+    stages = aggregation.range.query.stages
     names = None
     if grouping is not None and not grouping.without:
         names = frozenset(grouping.labels)
-    hints = hints_of(aggregation.range.query.stages, result=names)
     wants = Wants(
-        labels=None if names is None else names | {ERROR},
+        labels=None if names is None else names | also | {ERROR},
         line=aggregation.function in _OF_BYTES,
-        hints=hints,
+        hints=hints_of(stages, grouping=names, also=also - {ERROR}),
     )
-    return Pipeline(aggregation.range.query.stages, wants)
+    return Pipeline(stages, wants)
 
 
 def scan_of(

@@ -82,7 +82,8 @@ def series_of(
 
 def distinct_labels(frame: Frame, names: Sequence[str]) -> tuple[list[Labels], Rows]:
     """Return the distinct combinations of the named labels, and each row's."""
-    own = {*frame.metadata, *frame.parsed, *frame.removed, ERROR, ERROR_DETAILS}
+    own = {*frame.metadata, *frame.parsed, *frame.renamed, *frame.removed}
+    own |= {ERROR, ERROR_DETAILS}
     plain = [name for name in names if name not in own]
     columns = {name: frame.value(name) for name in names if name in own}
     return distinct_of(frame, plain, columns)
@@ -115,10 +116,11 @@ def all_labels(frame: Frame) -> tuple[list[Labels], Rows]:
 
 def stream_labels(frame: Frame) -> tuple[list[Labels], Rows]:
     """Return the distinct stream labels that no other category hides."""
-    names = frame.table.names()
+    names = list(dict.fromkeys([*frame.table.names(), *frame.renamed]))
+    own = {*frame.metadata, *frame.parsed, *frame.renamed, *frame.removed}
     columns: dict[str, pl.Series | None] = {}
     for name in names:
-        if name in frame.parsed or name in frame.metadata or name in frame.removed:
+        if name in own:
             columns[name] = frame.visible_stream_value(name)
     plain = [name for name in names if name not in columns]
     return distinct_of(frame, plain, columns)

@@ -8,6 +8,9 @@ import polars as pl
 
 from loki_py.logql import ast
 from loki_py.logql.exec.frame import Frame, Mask
+from loki_py.logql.patterns import parse_line_pattern
+from loki_py.logql.stages.addresses import addresses_in
+from loki_py.logql.stages.captures import is_covered
 from loki_py.logql.stages.regex import Regex, contains
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -40,6 +43,8 @@ def test_of(stage: ast.LineFilter) -> Test:
 
 def _term_test(op: ast.LineFilterOp, term: ast.LineTerm) -> Test:
     value = term.value
+    if term.is_ip:
+        return addresses_in(value)
     match op:
         case ast.LineFilterOp.CONTAINS | ast.LineFilterOp.NOT_CONTAINS:
             if value == "":
@@ -47,7 +52,25 @@ def _term_test(op: ast.LineFilterOp, term: ast.LineTerm) -> Test:
             return lambda lines: contains(lines, value)
         case ast.LineFilterOp.REGEXP | ast.LineFilterOp.NOT_REGEXP:
             return Regex(value).found_in
-    raise NotImplementedError
+        case ast.LineFilterOp.PATTERN | ast.LineFilterOp.NOT_PATTERN:
+            return _pattern_test(value)
+
+
+def _pattern_test(pattern: str) -> Test:
+    """Return the test of `|>`; only lines that hold every literal are looked at."""
+    parts = parse_line_pattern(pattern)
+    literals = [part for part in parts if isinstance(part, str)]
+
+    def test(lines: pl.Series) -> Mask:
+        found = np.ones(len(lines), dtype=np.bool_)
+        for literal in literals:
+            found &= contains(lines, literal)
+        rows = np.flatnonzero(found)
+        candidates = lines.gather(pl.Series(rows)).to_list()
+        found[rows] = [is_covered(parts, line) for line in candidates]
+        return found
+
+    return test
 
 
 def literals_of(stages: tuple[ast.Stage, ...]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Pipelines: compiled stages, each told what the later ones read."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,23 +9,67 @@ import polars as pl
 
 from loki_py.logql import ast
 from loki_py.logql.exec.frame import (
+    ERROR,
     Frame,
     Rows,
     StreamTable,
     frame_of,
     metadata_sources,
 )
+from loki_py.logql.stages.captures import pattern, regexp
+from loki_py.logql.stages.drop_keep import decolorize, drop, keep
+from loki_py.logql.stages.drop_keep import reads as drop_keep_reads
+from loki_py.logql.stages.formats import (
+    label_format,
+    label_reads,
+    line_format,
+    line_reads,
+)
+from loki_py.logql.stages.json_fields import json
+from loki_py.logql.stages.label_filter import filter_rows, label_filter, names_of
+from loki_py.logql.stages.label_filter import reads as label_filter_reads
 from loki_py.logql.stages.line_filter import line_filter, test_of
+from loki_py.logql.stages.logfmt_fields import logfmt
 from loki_py.logql.stages.stage import Apply, Hints, Names, Wants, union
+from loki_py.logql.stages.unpack import unpack
 from loki_py.model.batch import EntryBatch
 from loki_py.model.scan import Columns
 
 Build = Callable[[Any, Wants], Apply]
 
-STAGES: dict[type, tuple[Build, Callable[[Any], Names], bool]] = {
-    ast.LineFilter: (line_filter, lambda _: frozenset(), True),
+
+@dataclass(frozen=True, slots=True)
+class StageKind:
+    """How a kind of stage is made, and what it reads.
+
+    Attributes:
+        build: the stage's function, for what later stages want.
+        labels: the label names that it reads.
+        line: whether it reads the line.
+        sets_line: whether the line it leaves is another than it met.
+    """
+
+    build: Build
+    labels: Callable[[Any], Names] = lambda _: frozenset()
+    line: bool = True
+    sets_line: bool = False
+
+
+STAGES: dict[type, StageKind] = {
+    ast.LineFilter: StageKind(line_filter),
+    ast.JsonParser: StageKind(json),
+    ast.LogfmtParser: StageKind(logfmt),
+    ast.RegexpParser: StageKind(regexp),
+    ast.PatternParser: StageKind(pattern),
+    ast.UnpackParser: StageKind(unpack),
+    ast.LabelFilterStage: StageKind(label_filter, label_filter_reads, line=False),
+    ast.LineFormat: StageKind(line_format, line_reads),
+    ast.LabelFormat: StageKind(label_format, label_reads),
+    ast.Drop: StageKind(drop, drop_keep_reads, line=False),
+    ast.Keep: StageKind(keep, drop_keep_reads, line=False),
+    ast.Decolorize: StageKind(decolorize),
 }
-"""Stage to (how to make it, the labels it reads, whether it reads the line)."""
+"""Every stage of the language; adding one is a row here and a file beside."""
 
 
 class Pipeline:
@@ -46,12 +90,12 @@ class Pipeline:
         ]
         applied: list[Apply] = []
         for stage in reversed(stages[leading:]):
-            build, reads, reads_line = STAGES[type(stage)]
-            applied.append(build(stage, wants))
+            kind = STAGES[type(stage)]
+            applied.append(kind.build(stage, wants))
             wants = replace(
                 wants,
-                labels=union(wants.labels, reads(stage)),
-                line=wants.line or reads_line,
+                labels=union(wants.labels, kind.labels(stage)),
+                line=wants.line or kind.line,
             )
         self._stages = applied[::-1]
         self._reads_line = wants.line
@@ -87,11 +131,35 @@ class Pipeline:
         return frame
 
 
-def hints_of(stages: Sequence[ast.Stage], *, result: Names) -> Hints:
+def hints_of(
+    stages: Sequence[ast.Stage], *, grouping: Names, also: frozenset[str] = frozenset()
+) -> Hints:
     """Return what a query's parsers are told.
 
     Args:
-        result: the labels that the result shows; None for all.
+        grouping: the only labels that the result shows; None for all.
+        also: labels that are read after the stages.
     """
-    del stages
-    return Hints(required=result)
+    filters: dict[str, Apply] = {}
+    for stage in stages:
+        if isinstance(stage, ast.LabelFilterStage) and not isinstance(
+            stage.filter, ast.AndFilter | ast.OrFilter
+        ):
+            (name,) = names_of(stage.filter)
+            filters.setdefault(name, filter_rows(stage.filter))
+    required: Names = None
+    if grouping is not None:
+        required = grouping | also
+        for stage in stages:
+            required = union(required, _required(stage))
+    return Hints(
+        required=None if required is None else metadata_sources(required),
+        preserve_error=required is not None and ERROR in required,
+        filters=filters,
+    )
+
+
+def _required(stage: ast.Stage) -> Names:
+    if isinstance(stage, ast.LabelFilterStage):
+        return names_of(stage.filter)
+    return STAGES[type(stage)].labels(stage)

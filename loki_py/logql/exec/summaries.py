@@ -1,0 +1,188 @@
+"""Summaries: samples by series, kept as they come and valued per window at the end."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from loki_py.logql import ast_metric as metric
+from loki_py.logql.ast_metric import RangeFunction
+from loki_py.logql.exec.frame import Mask
+from loki_py.logql.exec.grid import Fields, Ints, Windows
+from loki_py.logql.exec.reductions import COUNT, FUNCTIONS, RATE_OF_ENTRIES, Function
+from loki_py.logql.exec.whole_windows import Valued, counter_rates, quantiles_at
+from loki_py.model.results import Floats
+
+_HELD_STATES_MAX = 1_000_000
+"""States held before those of equal series and bucket are folded."""
+
+_DENSE_CELLS_MAX = 4_000_000
+"""Cells of the (series, bucket) arrays that are worked on at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one batch adds to a summary.
+
+    Attributes:
+        series: of each sample or state, by the batch's own count.
+        when: its timestamp or bucket.
+        fields: the sample or state.
+    """
+
+    series: Ints
+    when: Ints
+    fields: Fields
+
+
+class Summary(Protocol):
+    """What is kept of samples until all are seen."""
+
+    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+        """Return what a batch adds; thread-safe, changes nothing."""
+        ...
+
+    def add(self, series: Ints, block: Block) -> None:
+        """Take a block, its series given by the query's count."""
+        ...
+
+    def finish(self, count: int) -> tuple[Floats, Mask]:
+        """Return values and presence, [count, points]."""
+        ...
+
+
+def summary_of(aggregation: metric.RangeAggregation, windows: Windows) -> Summary:
+    """Return the summary that the aggregation's function needs."""
+    match aggregation.function:
+        case RangeFunction.QUANTILE_OVER_TIME:
+            quantile = aggregation.parameter
+            assert quantile is not None
+            return SampleSummary(windows, quantiles_at(quantile))
+        case RangeFunction.RATE_COUNTER:
+            return SampleSummary(windows, counter_rates)
+        case RangeFunction.ABSENT_OVER_TIME:
+            present = Function(COUNT, lambda state, _: np.ones_like(state[0]))
+            return StateSummary(windows, present)
+        case RangeFunction.RATE if aggregation.range.unwrap is None:
+            return StateSummary(windows, RATE_OF_ENTRIES)
+        case function:
+            return StateSummary(windows, FUNCTIONS[function])
+
+
+class StateSummary:
+    """States of a reduction by series and bucket."""
+
+    def __init__(self, windows: Windows, function: Function) -> None:
+        self._windows = windows
+        self._function = function
+        self._keys: list[Ints] = []
+        self._states: list[Fields] = []
+        self._held = 0
+
+    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+        reduction = self._function.reduction
+        bucket = self._windows.bucket_of(timestamp_ns)
+        key, states = self._folded(
+            series * self._windows.buckets + bucket,
+            reduction.begin(values, timestamp_ns),
+        )
+        at, bucket = np.divmod(key, self._windows.buckets)
+        return Block(at, bucket, states)
+
+    def add(self, series: Ints, block: Block) -> None:
+        self._keys.append(series * self._windows.buckets + block.when)
+        self._states.append(block.fields)
+        self._held += len(series)
+        if self._held > _HELD_STATES_MAX:
+            self._compact()
+
+    def _compact(self) -> None:
+        states = tuple(map(np.concatenate, zip(*self._states, strict=True)))
+        key, states = self._folded(np.concatenate(self._keys), states)
+        self._keys, self._states = [key], [states]
+        self._held = len(key)
+
+    def _folded(self, key: Ints, states: Fields) -> tuple[Ints, Fields]:
+        """Return the distinct keys in order, and the state of each."""
+        fold = self._function.reduction.fold
+        size = int(key.max()) + 1 if len(key) else 0
+        if size <= 2 * len(key) + 4096:
+            state = fold(key, size, states)
+            used = np.flatnonzero(state[0] > 0)
+            return used, tuple(field[used] for field in state)
+        distinct, index = np.unique(key, return_inverse=True)
+        return distinct, fold(index, len(distinct), states)
+
+    def finish(self, count: int) -> tuple[Floats, Mask]:
+        points = self._windows.grid.count
+        values = np.zeros((count, points))
+        present = np.zeros((count, points), dtype=np.bool_)
+        if not self._keys:
+            return values, present
+        self._compact()
+        at_once = max(_DENSE_CELLS_MAX // max(self._windows.buckets, 1), 1)
+        for start in range(0, count, at_once):
+            end = min(start + at_once, count)
+            values[start:end], present[start:end] = self._windowed(start, end)
+        return values, present
+
+    def _windowed(self, start: int, end: int) -> tuple[Floats, Mask]:
+        key, states = self._keys[0], self._states[0]
+        buckets = self._windows.buckets
+        low, high = np.searchsorted(key, (start * buckets, end * buckets))
+        at = key[low:high] - start * buckets
+        dense = []
+        for field in states:
+            cells = np.zeros((end - start) * buckets)
+            cells[at] = field[low:high]
+            dense.append(cells.reshape(end - start, buckets))
+        state = self._windows.slide(tuple(dense), self._function.reduction.combine)
+        with np.errstate(all="ignore"):
+            values = self._function.value(state, self._windows.range_ns / 1e9)
+        return values, state[0] > 0
+
+
+class SampleSummary:
+    """All samples, for functions that must see a window's samples together."""
+
+    def __init__(self, windows: Windows, valued: Valued) -> None:
+        self._windows = windows
+        self._valued = valued
+        self._series: list[Ints] = []
+        self._times: list[Ints] = []
+        self._samples: list[Floats] = []
+
+    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+        return Block(series, timestamp_ns, (values,))
+
+    def add(self, series: Ints, block: Block) -> None:
+        self._series.append(series)
+        self._times.append(block.when)
+        self._samples.append(block.fields[0])
+
+    def finish(self, count: int) -> tuple[Floats, Mask]:
+        points = self._windows.grid.count
+        if not self._series:
+            return np.zeros((count, points)), np.zeros((count, points), np.bool_)
+        series = np.concatenate(self._series)
+        times = np.concatenate(self._times)
+        samples = np.concatenate(self._samples)
+        order = np.lexsort((times, series))
+        series, times, samples = series[order], times[order], samples[order]
+        edges = np.searchsorted(series, np.arange(count + 1))
+        ends = self._windows.grid.times_ns - self._windows.offset_ns
+        lows = np.empty((count, points), dtype=np.int64)
+        highs = np.empty_like(lows)
+        for i in range(count):
+            own = times[edges[i] : edges[i + 1]]
+            lows[i] = edges[i] + np.searchsorted(
+                own, ends - self._windows.range_ns, side="right"
+            )
+            highs[i] = edges[i] + np.searchsorted(own, ends, side="right")
+        present = highs > lows
+        values = np.zeros((count, points))
+        with np.errstate(all="ignore"):
+            values[present] = self._valued(
+                times, samples, lows[present], highs[present], self._windows.range_ns
+            )
+        return values, present

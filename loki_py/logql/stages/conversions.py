@@ -1,0 +1,156 @@
+"""Label values as numbers: plain, durations and sizes, by column.
+
+The common spellings are converted as columns; the rest, each distinct text
+once, by the exact parsers in `logql.literals`.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from loki_py.logql.exec.frame import Mask
+from loki_py.logql.literals import (
+    LiteralInvalid,
+    parse_float,
+    parse_go_duration,
+)
+from loki_py.model.labels import quote
+from loki_py.model.results import Floats
+
+_PLAIN_NUMBER = r"^-?[0-9]+(?:\.[0-9]+)?$"
+_NUMBER_CHARS = "0123456789.+-eE"
+_NS_PER = {
+    "ns": 1.0,
+    "us": 1e3,
+    "µs": 1e3,
+    "ms": 1e6,
+    "s": 1e9,
+    "m": 60e9,
+    "h": 3600e9,
+}
+_SIZE_UNITS = {"": 1.0, "b": 1.0}
+for _power, _letter in enumerate("kmgtpe", start=1):
+    _SIZE_UNITS[_letter] = _SIZE_UNITS[f"{_letter}b"] = 1000.0**_power
+    _SIZE_UNITS[f"{_letter}i"] = _SIZE_UNITS[f"{_letter}ib"] = 1024.0**_power
+_SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
+_SIZE_MAX = 2.0**64
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A column of texts as numbers.
+
+    Attributes:
+        values: float64[n]; meaningless where bad or missing.
+        bad: where a text is no number.
+        details: why, per row; null elsewhere.
+    """
+
+    values: Floats
+    bad: Mask
+    details: pl.Series | None
+
+
+def floats_of(texts: pl.Series) -> Converted:
+    """Return Go's strconv.ParseFloat of each text."""
+    return _converted(texts, _fast_floats, parse_float)
+
+
+def durations_ns_of(texts: pl.Series) -> Converted:
+    """Return Go's time.ParseDuration of each text, in nanoseconds."""
+    return _converted(texts, _fast_durations, parse_go_duration)
+
+
+def sizes_of(texts: pl.Series) -> Converted:
+    """Return the bytes that each text means: `5KB`, `1.5 MiB`, `42`."""
+    return _converted(texts, _fast_sizes, parse_size)
+
+
+def _converted(
+    texts: pl.Series,
+    fast: Callable[[pl.Series], pl.Series],
+    slow: Callable[[str], float],
+) -> Converted:
+    numbers = fast(texts)
+    left = (numbers.is_null() & texts.is_not_null()).to_numpy()
+    values = numbers.fill_null(np.nan).to_numpy()
+    bad = np.zeros(len(texts), dtype=np.bool_)
+    if not left.any():
+        return Converted(values, bad, None)
+    values = values.copy()
+    rest = texts.filter(pl.Series(left))
+    known: dict[str, float | str] = {}
+    for text in rest.unique().to_list():
+        try:
+            known[text] = float(slow(text))
+        except LiteralInvalid as error:
+            known[text] = str(error)
+    found = [known[text] for text in rest.to_list()]
+    values[left] = [np.nan if isinstance(one, str) else one for one in found]
+    bad[left] = [isinstance(one, str) for one in found]
+    details = np.full(len(texts), None, dtype=object)
+    details[left] = [one if isinstance(one, str) else None for one in found]
+    return Converted(values, bad, pl.Series(details.tolist(), dtype=pl.String))
+
+
+def _fast_floats(texts: pl.Series) -> pl.Series:
+    numbers = texts.cast(pl.Float64, strict=False)
+    plain = texts.str.strip_chars(_NUMBER_CHARS).str.len_bytes() == 0
+    return numbers.zip_with(
+        plain.fill_null(value=False), pl.Series([None], dtype=pl.Float64)
+    )
+
+
+def _fast_durations(texts: pl.Series) -> pl.Series:
+    return _with_units(texts, _NS_PER, "nuµmsh").round(0)
+
+
+def _fast_sizes(texts: pl.Series) -> pl.Series:
+    units = {unit: size for unit, size in _SIZE_UNITS.items() if unit}
+    spelled = {**units, **{unit.upper(): size for unit, size in units.items()}}
+    spelled |= {
+        f"{u[0].upper()}{u[1:-1]}B": s for u, s in units.items() if u[-1] == "b"
+    }
+    return _with_units(texts, {"": 1.0, **spelled}, "bBiIkKmMgGtTpPeE").floor()
+
+
+def _with_units(texts: pl.Series, units: dict[str, float], letters: str) -> pl.Series:
+    """Return number times unit, null where the text is not a number and a unit."""
+    digits = texts.str.strip_chars_end(letters)
+    unit = texts.str.strip_chars_start("0123456789.")
+    scale = unit.replace_strict(
+        list(units), list(units.values()), default=None, return_dtype=pl.Float64
+    )
+    numbers = digits.cast(pl.Float64, strict=False)
+    plain = digits.str.contains(r"^[0-9]+(?:\.[0-9]+)?$")
+    return (
+        numbers.zip_with(
+            plain.fill_null(value=False), pl.Series([None], dtype=pl.Float64)
+        )
+        * scale
+    )
+
+
+def parse_size(text: str) -> float:
+    """Return the bytes of a size in the lenient spelling that values may have.
+
+    Raises: LiteralInvalid.
+    """
+    match = _SIZE.fullmatch(text)
+    assert match is not None
+    number, unit = match[1].replace(",", ""), match[2].strip().lower()
+    try:
+        value = parse_float(number)
+    except LiteralInvalid:
+        raise LiteralInvalid(
+            f"strconv.ParseFloat: parsing {quote(number)}: invalid syntax"
+        ) from None
+    if unit not in _SIZE_UNITS:
+        raise LiteralInvalid(f"unhandled size name: {unit}")
+    size = value * _SIZE_UNITS[unit]
+    if size >= _SIZE_MAX:
+        raise LiteralInvalid(f"too large: {text}")
+    return float(int(size))

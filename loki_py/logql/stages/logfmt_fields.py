@@ -1,0 +1,146 @@
+"""`| logfmt`: all pairs of logfmt lines, the wanted ones, or named keys."""
+
+import re
+
+import numpy as np
+import polars as pl
+
+from loki_py.logql import ast
+from loki_py.logql.exec.frame import (
+    DUPLICATE_SUFFIX,
+    ERROR,
+    ERROR_DETAILS,
+    Frame,
+    Mask,
+)
+from loki_py.logql.stages.extraction import (
+    Cells,
+    Found,
+    extract,
+    extract_all,
+    row_numbers,
+)
+from loki_py.logql.stages.json_fields import set_failures
+from loki_py.logql.stages.json_scan import sanitized
+from loki_py.logql.stages.logfmt_scan import LogfmtInvalid, pairs
+from loki_py.logql.stages.stage import Apply, Wants
+
+LOGFMT_ERROR = "LogfmtParserErr"
+
+_COLUMN_NAMES_MAX = 6
+"""More wanted keys than this are cheaper read line by line."""
+
+_PLAIN_PREFIX = r'^(?:[a-zA-Z_][a-zA-Z0-9_]*=(?:[^\x00-\x20="]+|"[^"\\=]*")?[ \t]+)*?'
+
+
+def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
+    """Set the labels that the stage finds in each line."""
+    if stage.extractions:
+        return _named(stage, wants)
+    required = wants.hints.required
+    if required is not None and not required:
+        return lambda _: None
+    names = _column_names(stage, wants)
+
+    def apply(frame: Frame) -> None:
+        if names is None:
+            every = np.ones(len(frame), dtype=np.bool_)
+            extract_all(frame, _scanned(frame, every, stage, wants), wants)
+            return
+        for name in names:
+            _extract_column(frame, name, stage, wants)
+        extract_all(frame, {}, wants)
+
+    return apply
+
+
+def _extract_column(
+    frame: Frame, name: str, stage: ast.LogfmtParser, wants: Wants
+) -> None:
+    values, sure = _column(frame.lines, name)
+    if not sure.all():
+        cells = _scanned(frame, ~sure, stage, wants, only=name)
+        rest = pl.Series(cells.get(name, [None]), dtype=pl.String)
+        values = values.zip_with(pl.Series(sure), rest)
+    extract(frame, name, values, wants)
+
+
+def _column_names(stage: ast.LogfmtParser, wants: Wants) -> list[str] | None:
+    """Return the keys to read by column; None where lines must be read whole."""
+    if wants.labels is None or stage.keep_empty:
+        return None
+    if stage.strict and (wants.label(ERROR) or wants.label(ERROR_DETAILS)):
+        return None
+    names = {
+        name.removesuffix(DUPLICATE_SUFFIX)
+        for name in wants.labels
+        if name not in {ERROR, ERROR_DETAILS}
+    }
+    return sorted(names) if len(names) <= _COLUMN_NAMES_MAX else None
+
+
+def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
+    """Return a key's values, and where they are sure to be right.
+
+    Sure is a line that begins with plain pairs up to the key and its value, or
+    one that does not have the key's text at all.
+    """
+    key = re.escape(name)
+    value = r'(?:[^\x00-\x20="\x{fffd}]+|"[^"\\\x{fffd}]+")'
+    sure = lines.str.contains(rf"{_PLAIN_PREFIX}{key}={value}(?:[ \t]|$)")
+    values = lines.str.extract(rf'(?:^|[ \t]){key}=("[^"]*"|[^\x00-\x20"]*)', 1)
+    if "_" not in name:
+        sure = sure | ~lines.str.contains(name, literal=True)
+    return values.str.strip_chars('"'), sure.fill_null(value=False).to_numpy()
+
+
+def _scanned(
+    frame: Frame,
+    rows: Mask,
+    stage: ast.LogfmtParser,
+    wants: Wants,
+    only: str | None = None,
+) -> Cells:
+    """Return the labels of rows that are read line by line, and set their errors."""
+    numbers = row_numbers(rows)
+    found = Found(frame, wants)
+    failed: dict[int, str] = {}
+    lines = frame.lines.gather(numbers).to_list()
+    for row, line in zip(numbers, lines, strict=True):
+        found.begin(row)
+        try:
+            for key, value in pairs(line, strict=stage.strict):
+                if not value and not stage.keep_empty:
+                    continue
+                name = sanitized(key)
+                if not name or (only is not None and name != only):
+                    continue
+                if found.put(name, value.replace("\ufffd", "")) or only:
+                    break
+        except LogfmtInvalid as error:
+            failed[row] = str(error)
+    set_failures(frame, failed, LOGFMT_ERROR, wants)
+    return found.cells
+
+
+def _named(stage: ast.LogfmtParser, wants: Wants) -> Apply:
+    """Set one label for each named key, "" where the line has no such key."""
+    names: dict[str, list[str]] = {}
+    for extraction in stage.extractions:
+        names.setdefault(extraction.key, []).append(extraction.name)
+
+    def apply(frame: Frame) -> None:
+        cells: Cells = {e.name: [""] * len(frame) for e in stage.extractions}
+        failed: dict[int, str] = {}
+        for row, line in enumerate(frame.lines.to_list()):
+            try:
+                for key, value in pairs(line, strict=stage.strict):
+                    for name in names.get(key, ()):
+                        if not cells[name][row]:
+                            cells[name][row] = value
+            except LogfmtInvalid as error:
+                failed[row] = str(error)
+        set_failures(frame, failed, LOGFMT_ERROR, wants)
+        extract_all(frame, cells, wants)
+
+    return apply
