@@ -36,7 +36,7 @@ def logfmt_line(source: random.Random, ns: int) -> str:
     )
 
 
-def push_of(streams: int, lines: int, metadata: bool = False):
+def push_of(streams: int, lines: int, *, metadata: bool = False):
     """Return the streams of a push: labels and entries."""
     source = random.Random(1)
     push = []

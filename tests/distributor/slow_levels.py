@@ -10,10 +10,11 @@ from loki_py.distributor.level_words import (
     LEVELS,
 )
 
-NAMES = (
-    "level LEVEL Level log.level severity SEVERITY Severity SeverityText lvl LVL Lvl "
-    "severity_text Severity_Text SEVERITY_TEXT"
-).split()
+NAMES = [
+    "level", "LEVEL", "Level", "log.level", "severity", "SEVERITY", "Severity",
+    "SeverityText", "lvl", "LVL", "Lvl", "severity_text", "Severity_Text",
+    "SEVERITY_TEXT",
+]  # fmt: skip
 
 
 def level_of(line, names=NAMES, depth_max=2):
