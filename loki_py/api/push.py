@@ -95,7 +95,7 @@ class PushRoute:
             )
             del body
             holding.add(decoded.body_bytes)
-            await self.pusher.push(tenant, decoded)
+            await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
 
 
 def _length_of(content_length: bytes) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.querier.requests import (
     InstantRequest,
@@ -10,13 +11,12 @@ from loki_py.querier.requests import (
     QueryAnswer,
     RangeRequest,
 )
-from loki_py.wire.push import DecodedPush
 
 
 class PushService(Protocol):
     """Takes decoded pushes."""
 
-    async def push(self, tenant: str, push: DecodedPush) -> None:
+    async def push(self, tenant: str, batch: EntryBatch, *, push_format: str) -> None:
         """Return when every valid entry is durable.
 
         Raises: RequestRejected (valid entries are stored all the same),

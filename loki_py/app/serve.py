@@ -84,9 +84,19 @@ async def _serve(config: Config, wired: Wired) -> int:
         finally:
             server.should_exit = True
             await http
-            await wired.lifecycle.stop()
+            stopped_cleanly = await _stop(wired.lifecycle)
+    status = status if stopped_cleanly else 1
     _log.info("stopped", status=status)
     return status
+
+
+async def _stop(lifecycle: Lifecycle) -> bool:
+    """Stop the services; return whether all did. Failures are logged there."""
+    try:
+        await lifecycle.stop()
+    except Exception:  # noqa: BLE001  # of any service, and told already
+        return False
+    return True
 
 
 async def _run(lifecycle: Lifecycle, http: "asyncio.Task[None]") -> int:

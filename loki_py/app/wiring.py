@@ -18,6 +18,7 @@ from loki_py.api.routes import routes_of
 from loki_py.api.server import AsgiApp, new_server
 from loki_py.app.data_lock import DataLock
 from loki_py.config.schema import Config
+from loki_py.distributor.metrics import DistributorMetrics
 from loki_py.distributor.service import Distributor
 from loki_py.errors import ConfigInvalid
 from loki_py.ingester.metrics import IngesterMetrics
@@ -172,7 +173,7 @@ def _distributor(common: _Common, ingester: Ingester) -> Distributor:
         ingester,
         overrides=common.overrides,
         clock=common.clock,
-        registry=common.registry,
+        metrics=DistributorMetrics(common.registry),
     )
 
 

@@ -47,8 +47,9 @@ class FakePushes:
         self.pushed = []
         self.error = None
 
-    async def push(self, tenant, push):
-        self.pushed.append((tenant, push.batch.line.to_pylist()))
+    async def push(self, tenant, batch, *, push_format):
+        assert push_format == "json"
+        self.pushed.append((tenant, batch.line.to_pylist()))
         if self.error is not None:
             raise self.error
 

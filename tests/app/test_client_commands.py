@@ -1,0 +1,242 @@
+"""Client commands against a server that is a function: output, exit statuses."""
+
+import json
+import sys
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from loki_py.app import main
+from loki_py.app.http_client import LokiClient, RequestFailed
+
+T = 1_767_225_600_000_000_000
+
+
+class FakeServer:
+    """Answers by path; keeps what it was asked and sent."""
+
+    def __init__(self):
+        self.answers = {}
+        self.asked = []
+        self.pushed = []
+        self.refusals = []
+
+    def call(self, method, path, body, _headers):
+        parts = urlsplit(path)
+        self.asked.append((parts.path, dict(parse_qsl(parts.query))))
+        if method == "POST":
+            if self.refusals:
+                raise self.refusals.pop(0)
+            self.pushed.append(json.loads(body))
+            return b""
+        answer = self.answers[parts.path]
+        if isinstance(answer, Exception):
+            raise answer
+        return json.dumps(answer).encode()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = FakeServer()
+    monkeypatch.setattr(LokiClient, "_call_once", server.call)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    return server
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["loki-py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def data(kind, result):
+    return {"status": "success", "data": {"resultType": kind, "result": result}}
+
+
+STREAMS = data(
+    "streams",
+    [{"stream": {"app": "a"}, "values": [[str(T + 1), "two"], [str(T), "one"]]}],
+)
+
+
+def test_query_prints_entries_and_notes(server, run):
+    server.answers["/loki/api/v1/query_range"] = STREAMS
+
+    status, out, err = run("query", '{app="a"}', "--timezone", "UTC")
+
+    assert status == 0
+    assert out == ("2026-01-01T00:00:00Z {} two\n2026-01-01T00:00:00Z {} one\n")
+    assert "http://localhost:3100/loki/api/v1/query_range?" in err
+    assert 'Common labels: {app="a"}' in err
+
+
+def test_query_asks_what_its_options_say(server, run):
+    server.answers["/loki/api/v1/query_range"] = STREAMS
+
+    run(
+        "query",
+        "x",
+        "--from=2026-01-01T00:00:00Z",
+        "--to=2026-01-01T01:00:00Z",
+        "--limit=2",
+        "--forward",
+        "--step=1m",
+        "-o",
+        "raw",
+    )
+
+    assert server.asked[0] == (
+        "/loki/api/v1/query_range",
+        {
+            "query": "x",
+            "start": str(T),
+            "end": str(T + 3_600 * 10**9),
+            "limit": "2",
+            "direction": "FORWARD",
+            "step": "1m",
+        },
+    )
+
+
+def test_metric_query_prints_json(server, run):
+    server.answers["/loki/api/v1/query_range"] = data("matrix", [{"metric": {}}])
+
+    status, out, _ = run("query", "rate(x)", "-q")
+
+    assert status == 0
+    assert json.loads(out) == [{"metric": {}}]
+
+
+def test_instant_query_prints_json(server, run):
+    server.answers["/loki/api/v1/query"] = data("vector", [])
+
+    status, out, _ = run("instant-query", "x", "--now", "1767225600", "-q")
+
+    assert (status, out) == (0, "[]\n")
+    assert server.asked[0][1]["time"] == str(T)
+
+
+def test_labels_and_values_are_one_a_line(server, run):
+    server.answers["/loki/api/v1/labels"] = {"status": "success", "data": ["a", "b"]}
+    server.answers["/loki/api/v1/label/a/values"] = {"status": "success"}
+
+    assert run("labels", "-q")[1] == "a\nb\n"
+    assert run("labels", "a", "-q")[1] == ""
+
+
+def test_series_are_label_sets_or_a_table(server, run):
+    server.answers["/loki/api/v1/series"] = {
+        "status": "success",
+        "data": [{"b": "2", "a": "1"}, {"a": "1"}],
+    }
+
+    assert run("series", "{}", "-q")[1] == '{a="1", b="2"}\n{a="1"}\n'
+    assert "Total Streams:  2" in run("series", "--analyze-labels", "-q")[1]
+
+
+def test_refused_query_is_status_1_and_one_line(server, run):
+    server.answers["/loki/api/v1/query_range"] = RequestFailed("no", status=400)
+
+    status, out, err = run("query", "x", "-q")
+
+    assert (status, out, err) == (1, "", "loki-py: no\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("query",),
+        ("query", "x", "--output", "xml"),
+        ("query", "x", "--since", "soon"),
+        ("query", "x", "--from", "soon"),
+        ("query", "x", "--timezone", "Mars"),
+        ("push", "--label", "novalue"),
+        ("push", "--timestamp-regex", "("),
+        ("nonsense",),
+        ("serve", "--set", "nonsense=1"),
+    ],
+)
+def test_wrong_command_is_status_2(run, arguments):
+    assert run(*arguments)[0] == 2
+
+
+def test_push_sends_each_line_once_with_its_label(server, run, tmp_path):
+    path = tmp_path / "x.log"
+    path.write_bytes(b"one\r\n\ntwo \xff\nlast")
+
+    status, _, _ = run("push", "--label", "app=a", path)
+
+    streams = [stream for push in server.pushed for stream in push["streams"]]
+    values = [value for stream in streams for value in stream["values"]]
+    assert status == 0
+    assert all(stream["stream"] == {"app": "a"} for stream in streams)
+    assert [line for _, line in values] == [
+        "one\r",
+        "",
+        "two \ufffd",
+        "last",
+    ]
+    stamps = [int(stamp) for stamp, _ in values]
+    assert stamps == sorted(set(stamps))
+
+
+def test_several_files_are_told_apart_by_filename(server, run, tmp_path):
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_text("x\n")
+
+    run("push", "--label", "app=a", tmp_path / "a.log", tmp_path / "b.log")
+
+    names = [push["streams"][0]["stream"]["filename"] for push in server.pushed]
+    assert names == [str(tmp_path / "a.log"), str(tmp_path / "b.log")]
+
+
+def test_push_is_cut_into_requests(server, run, tmp_path):
+    (tmp_path / "a").write_text("x\n" * 10)
+
+    run("push", "--label", "app=a", "--batch-lines", "4", tmp_path / "a")
+
+    counts = [len(push["streams"][0]["values"]) for push in server.pushed]
+    assert counts == [4, 4, 2]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 0])
+def test_push_is_repeated_while_the_server_is_busy(server, run, tmp_path, status):
+    (tmp_path / "a").write_text("x\n")
+    server.refusals = [RequestFailed("busy", status=status)] * 3
+
+    assert run("push", "--label", "app=a", tmp_path / "a")[0] == 0
+    assert len(server.pushed) == 1
+
+
+def test_push_that_is_wrong_is_told_and_not_repeated(server, run, tmp_path):
+    (tmp_path / "a").write_text("x\n" * 5)
+    server.refusals = [RequestFailed("too old", status=400)]
+
+    status, _, err = run(
+        "push", "--label", "app=a", "--batch-lines", "3", tmp_path / "a"
+    )
+
+    assert status == 1
+    assert "too old" in err
+    assert len(server.pushed) == 1
+
+
+def test_push_gives_up_when_the_server_stays_away(server, run, tmp_path):
+    (tmp_path / "a").write_text("x\n")
+    server.refusals = [RequestFailed("gone")] * 100
+
+    assert run("push", "--label", "app=a", "--retries", "2", tmp_path / "a")[0] == 1
+    assert len(server.asked) == 3
+
+
+def test_missing_file_is_status_1(run, tmp_path):
+    status, _, err = run("push", "--label", "app=a", tmp_path / "gone")
+
+    assert status == 1
+    assert "gone" in err
