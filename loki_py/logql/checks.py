@@ -12,6 +12,7 @@ from loki_py.logql.ast import (
     LabelFilter,
     LabelFilterStage,
     LabelFormat,
+    LabelTemplate,
     LineFilter,
     LineFilterOp,
     LineFormat,
@@ -33,6 +34,8 @@ from loki_py.logql.paths import PathInvalid, parse_path
 from loki_py.logql.patterns import PatternInvalid, parse_line_pattern
 from loki_py.logql.printer import print_label_filter, print_stage
 from loki_py.logql.regexps import RegexpInvalid, compile_regexp
+from loki_py.logql.template.errors import TemplateInvalid
+from loki_py.logql.template.template import compile_template
 
 _ERROR_LABEL = "__error__"
 _BARRIERS = (LineFormat, UnpackParser, Decolorize)
@@ -110,6 +113,8 @@ def _check_stage(stage: Stage) -> None:
                 parse_path(extraction.expression)
         case LabelFilterStage():
             _check_label_filter(stage.filter)
+        case LineFormat():
+            _check_template(stage.template, name="line", what="line template")
         case LabelFormat():
             _check_label_format(stage)
         case _:
@@ -151,3 +156,17 @@ def _check_label_format(stage: LabelFormat) -> None:
                 "operation"
             )
         targets.add(target)
+    for assignment in stage.assignments:
+        if isinstance(assignment, LabelTemplate):
+            _check_template(
+                assignment.template,
+                name="label",
+                what=f"template for label '{assignment.target}'",
+            )
+
+
+def _check_template(source: str, *, name: str, what: str) -> None:
+    try:
+        compile_template(source, name=name)
+    except TemplateInvalid as error:
+        raise _StageInvalid(f"invalid {what}: {error}") from None

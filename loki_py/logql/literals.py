@@ -39,6 +39,11 @@ for _power, _prefix in enumerate("KMGTP", start=1):
     _BYTES_PER[f"{_prefix}B"] = 1000**_power
     _BYTES_PER[f"{_prefix}iB"] = 1024**_power
 _BYTES_PER["kB"] = 1000
+_SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
+_SIZE_UNITS = {"": 1, "b": 1}
+for _power, _prefix in enumerate("kmgtpe", start=1):
+    _SIZE_UNITS[_prefix] = _SIZE_UNITS[f"{_prefix}b"] = 1000**_power
+    _SIZE_UNITS[f"{_prefix}i"] = _SIZE_UNITS[f"{_prefix}ib"] = 1024**_power
 _GO_FLOAT = re.compile(
     r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
     r"|0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+"
@@ -246,3 +251,20 @@ def _scientific(digits: str, exponent: int) -> str:
     tail = f".{digits[1:]}" if len(digits) > 1 else ""
     sign = "-" if exponent < 0 else "+"
     return f"{digits[0]}{tail}e{sign}{abs(exponent):02d}"
+
+
+def parse_size(text: str) -> float:
+    """Return the bytes of a size as people write it: `5`, `1.5 kb`, `2 MiB`.
+
+    Raises: LiteralInvalid with Loki's text.
+    """
+    split = _SIZE.fullmatch(text)
+    assert split is not None
+    value = parse_float(split.group(1).replace(",", ""))
+    unit = split.group(2).strip().lower()
+    if unit not in _SIZE_UNITS:
+        raise LiteralInvalid(f"unhandled size name: {unit}")
+    size = value * _SIZE_UNITS[unit]
+    if size >= 2**64:
+        raise LiteralInvalid(f"too large: {text}")
+    return float(int(size))
