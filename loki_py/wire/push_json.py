@@ -36,7 +36,7 @@ PREFIX = "loghttp.PushRequest.Streams: []loghttp.LogProtoStream: unmarshalerDeco
 _NOT_TEXT = "Value is string, but can't find closing '\"' symbol"
 _NOT_OBJECT = "Value looks like object, but can't find closing '}' symbol"
 _NOT_ARRAY = "Value is array, but can't find closing ']' symbol"
-_EXPECTED = {"`str`": _NOT_TEXT, "`object`": _NOT_OBJECT, "`array`": _NOT_ARRAY}
+_EXPECTED = {"`str": _NOT_TEXT, "`object": _NOT_OBJECT, "`array": _NOT_ARRAY}
 
 _NOTHING = msgspec.Raw(b"")
 

@@ -32,7 +32,8 @@ def parse_timestamps(texts: Sequence[str]) -> Timestamps:
     fast = _parse_of_19_digits(joined, len(texts))
     if fast is not None:
         return fast
-    if texts and _SHORT_NUMBERS.fullmatch(joined):
+    whole = joined.count(",") == len(texts)
+    if whole and texts and _SHORT_NUMBERS.fullmatch(joined):
         return np.fromiter(map(int, texts), np.int64, len(texts))
     return np.fromiter(map(_parse_one, texts), np.int64, len(texts))
 

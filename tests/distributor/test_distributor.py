@@ -261,8 +261,8 @@ def test_a_stream_without_labels_is_of_an_unknown_service():
             (NOW_NS, "x", {"a": "1", "b": "2", "c": "3"}),
             "structured_metadata_too_many",
             (
-                'stream \'{app="a", service_name="a"}\' has too many structured metadata '
-                "labels: '3', limit: '2'. Please see "
+                'stream \'{app="a", service_name="a"}\' has too many structured '
+                "metadata labels: '3', limit: '2'. Please see "
                 "`limits_config.max_structured_metadata_entries_count` or contact your "
                 "Loki administrator to increase it"
             ),
@@ -383,9 +383,9 @@ def test_a_push_over_the_rate_is_refused_whole():
     assert store.refusal(({"app": "a"}, lines), tenant="ratey") == (
         429,
         (
-            "ingestion rate limit exceeded for user ratey (limit: 4194304 bytes/sec) while "
-            "attempting to ingest '45' lines totaling '9000000' bytes, reduce log volume "
-            "or contact your Loki administrator to see if the limit can be increased"
+            "ingestion rate limit exceeded for user ratey (limit: 4194304 bytes/sec) "
+            "while attempting to ingest '45' lines totaling '9000000' bytes, reduce "
+            "log volume or contact your Loki administrator to see if the limit can be increased"
         ),
     )
     assert store.ingester.rows() == []
