@@ -13,8 +13,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "wire"))
 
 import push_bodies
+import pyarrow as pa
+from prometheus_client import CollectorRegistry
 
+from loki_py.config.limits import Limits, StaticOverrides
+from loki_py.distributor.levels import LevelDetector
+from loki_py.distributor.metrics import DistributorMetrics
+from loki_py.distributor.service import Distributor
 from loki_py.model.labels import LabelSet
+from loki_py.runtime.clock import ManualClock
+from loki_py.transport.abc import PushAnswer
 from loki_py.wire.push import PushDecoder
 
 START_NS = 1_795_000_000_000_000_000
@@ -71,29 +79,105 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+class NowhereIngester:
+    """Takes everything and keeps nothing."""
+
+    async def push(self, _tenant, _batch):
+        """Take the batch."""
+        return PushAnswer()
+
+
+def new_distributor() -> Distributor:
+    """Return a distributor whose limits are out of the way."""
+    limits = Limits.from_mapping(
+        {"ingestion_rate_mb": 1_000_000, "ingestion_burst_size_mb": 1_000_000}
+    )
+    return Distributor(
+        NowhereIngester(),
+        overrides=StaticOverrides(limits),
+        metrics=DistributorMetrics(CollectorRegistry()),
+        clock=ManualClock(START_NS),
+    )
+
+
+def run_now(coroutine) -> None:
+    """Run a coroutine that never waits, without a loop's cost."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("the coroutine waited")
+
+
+def report_push(shape: str, push) -> None:
+    """Report decoding, and decoding with everything up to the ingester."""
+    decoder, distributor = PushDecoder(), new_distributor()
+    texts = [(LabelSet.of(labels).text, rows) for labels, rows in push]
+    plain = push_bodies.json_body(push)
+    bodies = {"json": plain, "x-protobuf": push_bodies.proto_body(texts)}
+    for kind, body in bodies.items():
+
+        def decode(body=body, kind=kind):
+            return decoder.decode(
+                body, content_type=f"application/{kind}", decoded_bytes_max=1 << 30
+            )
+
+        batch = decode().batch
+        report(f"decode {kind} {shape}", len(plain), decode)
+        report(
+            f"distribute {kind} {shape}",
+            len(plain),
+            lambda batch=batch: run_now(distributor.push("t", batch)),
+        )
+        report(
+            f"decode and distribute {kind} {shape}",
+            len(plain),
+            lambda decode=decode: run_now(distributor.push("t", decode().batch)),
+        )
+
+
 def main() -> None:
     """Print one line per step."""
-    decoder = PushDecoder()
-    shapes = {
-        "100x50": push_of(100, 50),
-        "100x50 metadata": push_of(100, 50, metadata=True),
-        "100x1": push_of(100, 1),
-    }
-    for shape, push in shapes.items():
-        texts = [(LabelSet.of(labels).text, rows) for labels, rows in push]
-        plain = push_bodies.json_body(push)
-        bodies = {
-            "application/json": plain,
-            "application/x-protobuf": push_bodies.proto_body(texts),
-        }
-        for content_type, body in bodies.items():
+    report_push("100x50", push_of(100, 50))
+    report_push("100x50 metadata", push_of(100, 50, metadata=True))
+    report_push("100x1", push_of(100, 1))
+    source = random.Random(1)
+    names = Limits().log_level_fields
+    detector = LevelDetector(names, json_depth_max=2)
+    for kind, line_of in LINES.items():
+        for count in (5000, 100):
+            lines = [line_of(source) for _ in range(count)]
+            column = pa.array(lines, pa.large_string())
             report(
-                f"decode {content_type} {shape}",
-                len(plain),
-                lambda body=body, content_type=content_type: decoder.decode(
-                    body, content_type=content_type, decoded_bytes_max=1 << 30
-                ),
+                f"levels {kind} {count}",
+                sum(map(len, lines)),
+                lambda column=column: detector.codes_of(column),
             )
+
+
+LINES = {
+    "logfmt": lambda source: logfmt_line(source, START_NS),
+    "quotes first": lambda source: (
+        'time="2026-11-20T21:45:53Z" level=info msg="served request" '
+        f"path=/api/{source.randint(1, 99999)} status=200 user=someone took=3ms"
+    ),
+    "nginx": lambda source: (
+        f"10.0.0.{source.randint(1, 255)} - - [20/Nov/2026:21:45:53 +0000] "
+        f'"GET /api/v1/orders/{source.randint(1, 9999)} HTTP/1.1" 200 612 '
+        '"https://example.com/" "Mozilla/5.0 (X11; Linux x86_64) Chrome/120.0"'
+    ),
+    "text": lambda source: (
+        "2026-11-20 21:45:53.123 INFO dfs.DataNode$PacketResponder: Received block "
+        f"blk_{source.getrandbits(40)} of size 91178 from /10.250.10.6"
+    ),
+    "json": lambda source: json.dumps(
+        {"ts": "now", "level": "info", "msg": "served", "n": source.getrandbits(99)},
+        separators=(",", ":"),
+    ),
+    "nested json": lambda source: json.dumps(
+        {"ctx": {"n": source.getrandbits(99)}, "level": "info", "msg": "served"}
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -205,7 +205,8 @@ def test_a_stream_without_labels_is_of_an_unknown_service():
             (1_570_818_238_000_000_000, "x"),
             "greater_than_max_sample_age",
             (
-                'entry for stream \'{app="a", service_name="a"}\' has timestamp too old: '
+                'entry for stream \'{app="a", service_name="a"}\' has '
+                "timestamp too old: "
                 "2019-10-11T18:23:58Z, oldest acceptable timestamp is: "
                 "2026-11-13T21:39:13Z"
             ),
@@ -216,7 +217,8 @@ def test_a_stream_without_labels_is_of_an_unknown_service():
             (NOW_NS + HOUR_NS, "x"),
             "too_far_in_future",
             (
-                'entry for stream \'{app="a", service_name="a"}\' has timestamp too new: '
+                'entry for stream \'{app="a", service_name="a"}\' has '
+                "timestamp too new: "
                 "2026-11-20T22:39:13Z"
             ),
         ),
@@ -237,7 +239,8 @@ def test_a_stream_without_labels_is_of_an_unknown_service():
             (NOW_NS, "x", {"k": "v"}),
             "disallowed_structured_metadata",
             (
-                'stream \'{app="a", service_name="a"}\' includes structured metadata, but '
+                'stream \'{app="a", service_name="a"}\' includes '
+                "structured metadata, but "
                 "this feature is disallowed. Please see "
                 "`limits_config.allow_structured_metadata` or contact your Loki "
                 "administrator to enable it"
@@ -385,7 +388,8 @@ def test_a_push_over_the_rate_is_refused_whole():
         (
             "ingestion rate limit exceeded for user ratey (limit: 4194304 bytes/sec) "
             "while attempting to ingest '45' lines totaling '9000000' bytes, reduce "
-            "log volume or contact your Loki administrator to see if the limit can be increased"
+            "log volume or contact your Loki administrator to see if "
+            "the limit can be increased"
         ),
     )
     assert store.ingester.rows() == []
