@@ -31,6 +31,9 @@ from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
 KEPT_ROWS_MAX = 4 * 1024 * 1024
 """Rows whose stream and time are kept to compare the next unit with, 12 bytes each."""
 
+KEPT_ENTRIES_MAX = 128 * 1024
+"""Rows that are kept whole for the same, where sources overlap at their edges."""
+
 NARROWED_ROWS_MIN = 200_000
 """A unit of more rows is compared by its overlapping time only, not kept."""
 
@@ -74,6 +77,8 @@ class _Shared:
     numbers: StreamNumbers
     kept: dict[int, EntryBatch] = field(default_factory=dict)
     kept_rows: int = 0
+    kept_entries: dict[int, EntryBatch] = field(default_factory=dict)
+    kept_entries_rows: int = 0
 
     def keys_of(self, position: int, window: Window, stats: ReadStats) -> _Keys:
         """Return the keys of a unit's rows in the time of the window."""
@@ -86,6 +91,27 @@ class _Shared:
                 self.kept_rows += len(times)
                 self.kept[position] = times
         return self.keys_in(times, window.rows_in_time(times.timestamp_ns))
+
+    def entries_of(
+        self, position: int, keys: _Keys, window: Window, stats: ReadStats
+    ) -> EntryBatch:
+        """Return a unit's whole entries in the window's time with one of the keys."""
+        entries = self.kept_entries.get(position)
+        if entries is None:
+            unit = self.overlapping(position, window)
+            entries = _read_again(unit, _EVERYTHING, stats)
+            edge = self.overlaps.edge_of(position)
+            if edge is not None and unit is self.units[position]:
+                entries = entries.take(edge.rows_of(entries))
+                if self.kept_entries_rows + len(entries) <= KEPT_ENTRIES_MAX:
+                    self.kept_entries_rows += len(entries)
+                    self.kept_entries[position] = entries
+        return entries.take(self.rows_with(keys, entries, window))
+
+    def rows_with(self, keys: _Keys, batch: EntryBatch, window: Window) -> Rows:
+        """Return the rows in the window's time that have one of the keys."""
+        rows = window.rows_in_time(batch.timestamp_ns)
+        return rows[np.isin(self.keys_in(batch, rows), keys)]
 
     def overlapping(self, position: int, window: Window) -> ScanUnit:
         """Return a unit, or the part of it in the window's time if it is large."""
@@ -161,7 +187,7 @@ class DistinctUnit(LargeUnit):
         whole = batch
         if columns != _EVERYTHING:
             whole = _read_again(self.unit, _EVERYTHING, stats)
-        rows = self._rows_with(suspects, whole, window)
+        rows = self.shared.rows_with(suspects, whole, window)
         doubtful = whole.take(rows)
         repeated = rows[self._repeated(doubtful, peers, window, suspects, stats)]
         if len(repeated) == 0:
@@ -177,8 +203,7 @@ class DistinctUnit(LargeUnit):
         """Return the peers with rows of equal stream and time, and their keys."""
         peers: list[int] = []
         suspects: list[_Keys] = [_NO_KEYS]
-        rows = window.rows_in_time(batch.timestamp_ns)
-        rows = rows[window.contains(batch.stream[rows], batch.timestamp_ns[rows])]
+        rows = window.rows_of(batch)
         if len(rows):
             keys = self.shared.keys_in(batch, rows)
             for peer in window.peers:
@@ -199,16 +224,9 @@ class DistinctUnit(LargeUnit):
         """Return bool[n]: whether a peer holds each row of `mine`."""
         repeated = np.zeros(len(mine), dtype=np.bool_)
         for peer in peers:
-            unit = self.shared.overlapping(peer, window)
-            theirs = _read_again(unit, _EVERYTHING, stats)
-            theirs = theirs.take(self._rows_with(suspects, theirs, window))
+            theirs = self.shared.entries_of(peer, suspects, window, stats)
             repeated[_rows_held_by(theirs, mine, self.shared.numbers)] = True
         return repeated
-
-    def _rows_with(self, keys: _Keys, batch: EntryBatch, window: Window) -> Rows:
-        """Return the rows in the window's time that have one of the keys."""
-        rows = window.rows_in_time(batch.timestamp_ns)
-        return rows[np.isin(self.shared.keys_in(batch, rows), keys)]
 
 
 def _read_again(unit: ScanUnit, columns: Columns, stats: ReadStats) -> EntryBatch:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loki_py.model.batch import Rows, StreamIndex, Timestamps
+from loki_py.model.batch import EntryBatch, Rows, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import ScanUnit, StreamRuns
 
@@ -78,8 +78,12 @@ class Window:
             (timestamp_ns >= self.min_ns) & (timestamp_ns <= self.max_ns)
         )
 
-    def contains(self, stream: StreamIndex, timestamp_ns: Timestamps) -> _Bools:
-        """Return bool[n]: whether each row lies in the window of its stream."""
+    def rows_of(self, batch: EntryBatch) -> Rows:
+        """Return the rows that lie in the window of their stream."""
+        rows = self.rows_in_time(batch.timestamp_ns)
+        return rows[self._contains(batch.stream[rows], batch.timestamp_ns[rows])]
+
+    def _contains(self, stream: StreamIndex, timestamp_ns: Timestamps) -> _Bools:
         last = len(self.runs.stream) - 1
         at = np.minimum(np.searchsorted(self.runs.stream, stream), last)
         found: _Bools = (
@@ -126,6 +130,13 @@ class Overlaps:
 
     def window_of(self, unit: int) -> Window | None:
         """Return where the unit overlaps units before it, None for nowhere."""
+        return self._window(unit, units_end=unit)
+
+    def edge_of(self, unit: int) -> Window | None:
+        """Return where the unit overlaps any other unit, None for nowhere."""
+        return self._window(unit, units_end=int(self.unit.max()) + 1)
+
+    def _window(self, unit: int, *, units_end: int) -> Window | None:
         mine = np.flatnonzero(self.unit == unit)
         counts = self.cluster_end[mine] - self.cluster_start[mine]
         own = np.repeat(mine, counts)
@@ -135,7 +146,7 @@ class Overlaps:
         )
         low = np.maximum(self.min_ns[own], self.min_ns[other])
         high = np.minimum(self.max_ns[own], self.max_ns[other])
-        real = (self.unit[other] < unit) & (low <= high)
+        real = (self.unit[other] < units_end) & (low <= high)
         real &= self.origin[other] != self.origin[own]
         if not real.any():
             return None

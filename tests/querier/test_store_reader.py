@@ -186,15 +186,33 @@ async def test_a_deleted_index_file_is_forgotten(bucket, reader, clock):
     assert (await reader.select("t", scan())).units == []
 
 
-async def test_a_damaged_index_file_is_named_and_the_rest_is_served(bucket, reader):
+async def test_a_damaged_index_file_is_made_up_for_by_its_packs(bucket, reader, clock):
+    """Packs tell their own chunks; the damaged file is not read again."""
     key, _ = bucket.flush(entries(1))
     bucket.flush(entries(1, start=5))
     bucket.damage(key, 40)
 
     found = await reader.select("t", scan())
+    clock.advance(reader_module.INDEX_REFRESH_NS + 1)
+    again = await reader.select("t", scan())
 
-    assert len(found.units) == 1
-    assert key in found.missing[0]
+    assert len(lines_of(found.units)) == len(lines_of(again.units)) == 8
+    assert found.missing == again.missing == ()
+
+
+async def test_a_pack_that_only_a_damaged_index_file_names_is_named(bucket, reader):
+    """What cannot be found any more is said, and the rest is served."""
+    key, _ = bucket.flush(entries(1))
+    bucket.flush(entries(1, start=5))
+    pack = bucket.keys("packs")[0]
+    bucket.damage(key, 40)
+    bucket.damage(pack, -6)
+
+    found = await reader.select("t", scan())
+
+    assert len(lines_of(found.units)) == 4
+    assert any(key in problem for problem in found.missing)
+    assert any(pack in problem for problem in found.missing)
     with pytest.raises(DataUnreadable, match=key):
         await reader.series("t", ANY, start_ns=0, end_ns=NOW * 2)
 
