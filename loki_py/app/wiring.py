@@ -23,7 +23,7 @@ from loki_py.distributor.service import Distributor
 from loki_py.errors import ConfigInvalid
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.service import Ingester, IngesterSettings
-from loki_py.logql.parser import parse
+from loki_py.logql.parser import parse_form
 from loki_py.logql.pretty import pretty
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.service import Querier
@@ -142,7 +142,7 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
         BytesInFlight(config.distributor.inflight_bytes_max),
     )
     routes = routes_of(
-        QueryRoutes(querier, clock, lambda text: pretty(parse(text))),
+        QueryRoutes(querier, clock, lambda text: pretty(parse_form(text))),
         AdminRoutes(process),
     )
     push = PushRoute(PushDecoder(), distributor, context, caps)

@@ -172,7 +172,6 @@ class IngesterConfig(Section):
     chunk_age_ns_max: DurationNs = Field(2 * HOUR_NS, alias="max_chunk_age")
     chunk_retain_ns: DurationNs = Field(0, alias="chunk_retain_period")
     unordered_window_ns: DurationNs = Field(HOUR_NS, alias="unordered_writes_window")
-    returned_errors_max: int = Field(10, alias="max_returned_stream_errors", ge=0)
     memory_bytes_max: SizeBytes = Field(0, alias="memory_ceiling")
     disk_ratio_max: Ratio = Field(0.95, alias="disk_ceiling_ratio")
     wal: WalConfig = WalConfig()
@@ -188,9 +187,6 @@ class QuerierConfig(Section):
 
     concurrent_max: Count = Field(4, alias="max_concurrent")
     threads_count: int = Field(0, alias="worker_threads", ge=0)
-    multi_tenant_queries: bool = Field(
-        default=False, alias="multi_tenant_queries_enabled"
-    )
 
 
 class FrontendConfig(Section):
