@@ -153,11 +153,13 @@ def plan_of(
 
     Args:
         expr: the parsed query.
-        start_ns, end_ns: log queries read [start_ns, end_ns); metric queries
-            have points from start_ns to end_ns, both rounded outwards to
+        start_ns, end_ns: log queries read [start_ns, end_ns), and that one
+            nanosecond where the two are equal; metric queries have points from
+            start_ns to end_ns, both rounded outwards to
             multiples of the step; an instant query is evaluated at end_ns.
         step_ns: between points; range metric queries only.
-        limit, forward, interval_ns: log queries only.
+        limit, forward, interval_ns: log queries only; of the first `limit` entries,
+            those at least the interval apart.
         categorize: keep the label categories apart; log queries only.
         series_max: series that a metric query may return; 0 is no bound.
 
@@ -200,7 +202,7 @@ def _log_plan(
     scan = Scan(
         matchers=query.matchers,
         start_ns=start_ns,
-        end_ns=end_ns,
+        end_ns=max(end_ns, start_ns + 1),
         columns=evaluator.columns,
         newest_first=not forward,
         literals=literals_of(query.stages),

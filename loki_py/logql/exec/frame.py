@@ -136,11 +136,12 @@ class Frame:
         return self.line
 
     def value(self, name: str) -> pl.Series | None:
-        """Return the label's value per row, null where missing; None if nowhere."""
+        """Return the label's value per row, null where missing; None if nowhere.
+
+        The details of errors show in results alone; here they are missing.
+        """
         if name == ERROR:
             return self.error
-        if name == ERROR_DETAILS:
-            return self.error_details
         found = self.parsed.get(name)
         below = self.metadata.get(name)
         if below is not None:

@@ -71,7 +71,7 @@ class LogEvaluator:
         frame = self._filtering.run(batch, self._tables.of(batch.streams))
         rows = frame.row
         kept = len(rows)
-        if self._interval_ns == 0 and kept > self._limit:
+        if kept > self._limit:
             rows = rows[self._best(batch.timestamp_ns[rows])]
         return LogPartial(batch if len(rows) == len(batch) else batch.take(rows), kept)
 
@@ -82,7 +82,7 @@ class LogEvaluator:
             return
         self._held.append(partial.rows)
         self._held_rows += len(partial.rows)
-        if self._interval_ns == 0 and self._held_rows > self._limit * _SLACK:
+        if self._held_rows > self._limit * _SLACK:
             self._cut_back()
 
     def enough(self, next_unit_edge_ns: int) -> bool:
@@ -95,17 +95,14 @@ class LogEvaluator:
         if self._held_rows < self._limit:
             return False
         if self._forward:
-            final = [b.timestamp_ns < next_unit_edge_ns for b in self._held]
+            final = (b.timestamp_ns < next_unit_edge_ns for b in self._held)
         else:
-            final = [b.timestamp_ns > next_unit_edge_ns for b in self._held]
-        if self._interval_ns == 0:
-            return sum(int(mask.sum()) for mask in final) >= self._limit
-        rows = [b.filter(m) for b, m in zip(self._held, final, strict=True)]
-        return len(self._result(rows)) >= self._limit
+            final = (b.timestamp_ns > next_unit_edge_ns for b in self._held)
+        return sum(int(mask.sum()) for mask in final) >= self._limit
 
     def finish(self) -> Streams:
         """Return the result."""
-        if self._interval_ns == 0 and self._held_rows > self._limit:
+        if self._held_rows > self._limit:
             self._cut_back()
         return self._result(self._held)
 
@@ -186,9 +183,9 @@ def _streams_of(
     times = _joined([frame.timestamp_ns for frame in frames])
     ranks = _ranks(labels)
     order = _query_order(times, ranks[index], forward=forward)
-    if interval_ns:
-        order = _spaced(order, times, index, interval_ns)
     order = order[:limit]
+    if interval_ns:
+        order = _spaced(order, times, interval_ns)
     used, stream = np.unique(ranks[index[order]], return_inverse=True)
     grouped = order[np.argsort(stream, kind="stable")]
     by_rank = sorted(labels)
@@ -242,17 +239,12 @@ def _query_order(times: Rows, rank: Rows, *, forward: bool) -> Rows:
     return np.lexsort((arrival, rank, -times))
 
 
-def _spaced(order: Rows, times: Rows, stream: Rows, interval_ns: int) -> Rows:
-    """Return the rows that lie at least the interval after the last kept one.
-
-    Per stream: each step finds the next row to keep by binary search.
-    """
-    kept: list[Rows] = []
-    for one in np.unique(stream):
-        places = np.flatnonzero(stream[order] == one)
-        distance = np.abs(times[order[places]] - times[order[places[0]]])
-        at = 0
-        while at < len(places):
-            kept.append(places[at : at + 1])
-            at = int(np.searchsorted(distance, distance[at] + interval_ns))
-    return order[np.sort(_joined(kept))] if kept else order
+def _spaced(order: Rows, times: Rows, interval_ns: int) -> Rows:
+    """Return the rows that lie at least the interval after the last kept one."""
+    distance = np.abs(times[order] - times[order[:1]])
+    kept = []
+    at = 0
+    while at < len(order):
+        kept.append(at)
+        at = int(np.searchsorted(distance, distance[at] + interval_ns))
+    return order[np.array(kept, dtype=np.int64)]

@@ -86,6 +86,8 @@ def distinct_labels(frame: Frame, names: Sequence[str]) -> tuple[list[Labels], R
     own |= {ERROR, ERROR_DETAILS}
     plain = [name for name in names if name not in own]
     columns = {name: frame.value(name) for name in names if name in own}
+    if ERROR_DETAILS in columns:
+        columns[ERROR_DETAILS] = frame.error_details
     return distinct_of(frame, plain, columns)
 
 

@@ -10,7 +10,7 @@ from loki_py.logql import ast
 from loki_py.logql.exec.frame import Frame
 from loki_py.logql.patterns import Capture, PatternPart, parse_pattern
 from loki_py.logql.regexps import compile_regexp
-from loki_py.logql.stages.extraction import Cells, Found, extract_all
+from loki_py.logql.stages.extraction import Found, finish, series_of
 from loki_py.logql.stages.regex import Regex
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -28,7 +28,7 @@ def regexp(stage: ast.RegexpParser, wants: Wants) -> Apply:
         for row, line in zip(rows.tolist(), lines, strict=True):
             found.begin(row)
             _put_groups(found, names, compiled.search(line))
-        extract_all(frame, found.cells, wants)
+        finish(frame, series_of(found.cells), wants)
 
     return apply
 
@@ -43,14 +43,12 @@ def pattern(stage: ast.PatternParser, wants: Wants) -> Apply:
     parts = parse_pattern(stage.pattern)
 
     def apply(frame: Frame) -> None:
-        cells: Cells = {}
         found = Found(frame, wants)
         for row, line in enumerate(frame.lines.to_list()):
             found.begin(row)
             for name, value in captured(parts, line):
                 found.put(name, value)
-        cells.update(found.cells)
-        extract_all(frame, cells, wants)
+        finish(frame, series_of(found.cells), wants)
 
     return apply
 

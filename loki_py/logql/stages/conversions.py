@@ -20,7 +20,7 @@ from loki_py.logql.literals import (
 from loki_py.model.labels import quote
 from loki_py.model.results import Floats
 
-_PLAIN_NUMBER = r"^-?[0-9]+(?:\.[0-9]+)?$"
+_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])_(?=[0-9])")
 _NUMBER_CHARS = "0123456789.+-eE"
 _NS_PER = {
     "ns": 1.0,
@@ -56,7 +56,19 @@ class Converted:
 
 def floats_of(texts: pl.Series) -> Converted:
     """Return Go's strconv.ParseFloat of each text."""
-    return _converted(texts, _fast_floats, parse_float)
+    return _converted(texts, _fast_floats, parse_value)
+
+
+def parse_value(text: str) -> float:
+    """Return the number that a label value is; `_` may stand between digits.
+
+    Raises: LiteralInvalid.
+    """
+    plain = _BETWEEN_DIGITS.sub("", text) if "_" in text else text
+    try:
+        return parse_float(plain)
+    except LiteralInvalid as error:
+        raise LiteralInvalid(str(error).replace(quote(plain), quote(text))) from None
 
 
 def durations_ns_of(texts: pl.Series) -> Converted:
@@ -98,7 +110,7 @@ def _converted(
 
 def _fast_floats(texts: pl.Series) -> pl.Series:
     numbers = texts.cast(pl.Float64, strict=False)
-    plain = texts.str.strip_chars(_NUMBER_CHARS).str.len_bytes() == 0
+    plain = (texts.str.strip_chars(_NUMBER_CHARS) == "") & numbers.is_finite()
     return numbers.zip_with(
         plain.fill_null(value=False), pl.Series([None], dtype=pl.Float64)
     )

@@ -1,12 +1,12 @@
 """From what a parser finds in lines to parsed labels of a frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
 from loki_py.logql.exec.frame import DUPLICATE_SUFFIX, Frame, Mask, with_nulls
-from loki_py.logql.stages.stage import Hints, Wants
+from loki_py.logql.stages.stage import Wants
 
 Cells = dict[str, list[str | None]]
 """Name to one value per row."""
@@ -19,7 +19,9 @@ class Found:
         self.cells: Cells = {}
         self._count = len(frame)
         self._required = wants.hints.required
-        self._wanted = None if wants.labels is None else _stems(wants.labels)
+        self._wanted = None
+        if wants.labels is not None:
+            self._wanted = _stems(wants.labels | wants.hints.filters.keys())
         self._at = 0
         self._left = 0
         self._taken = _taken_names(frame) if self._required else None
@@ -67,24 +69,69 @@ def _taken_names(frame: Frame) -> Callable[[int, str], bool]:
     return taken
 
 
-def extract_all(frame: Frame, cells: Cells, wants: Wants) -> None:
-    """Set parsed labels from cells, then apply the filters on what was set."""
-    for name, values in cells.items():
-        extract(frame, name, pl.Series(values, dtype=pl.String), wants)
-    apply_hint_filters(frame, wants.hints)
+def finish(
+    frame: Frame,
+    columns: Mapping[str, pl.Series],
+    wants: Wants,
+    *,
+    failed: Mapping[int, str] | None = None,
+    error: str = "",
+) -> None:
+    """Set what a parser found, drop what a label filter will refuse, set errors.
 
+    The filters see the rows as they were while they were parsed, before an
+    error further on in the line.
 
-def extract(frame: Frame, name: str, values: pl.Series, wants: Wants) -> None:
-    """Set a parsed label, or `<name>_extracted` where the row has `<name>`.
-
-    A value that an earlier parser set stays.
+    Args:
+        columns: raw label name to values; null where the row has none.
+        failed: row to details of its error.
+        error: the kind of error of those rows.
     """
+    found_here: dict[str, Mask] = {}
+    for name, values in columns.items():
+        for final, part in _by_final_name(frame, name, values):
+            if _is_wanted(final, wants):
+                found_here[final] = _set_new(frame, final, part)
+    keep = np.ones(len(frame), dtype=np.bool_)
+    for name, test in wants.hints.filters.items():
+        found = found_here.get(name)
+        if found is not None and found.any():
+            keep &= ~found | test(frame, found)
+    if failed:
+        _set_failures(frame, failed, error, wants)
+    frame.filter(keep)
+
+
+def series_of(cells: Cells) -> dict[str, pl.Series]:
+    """Return the cells as columns."""
+    return {name: pl.Series(v, dtype=pl.String) for name, v in cells.items()}
+
+
+def _by_final_name(
+    frame: Frame, name: str, values: pl.Series
+) -> Iterator[tuple[str, pl.Series]]:
+    """Yield the values by final name: `<name>_extracted` where the row has `<name>`."""
     taken = taken_mask(frame, name)
     if taken is None:
-        _set_new(frame, name, values, wants)
+        yield name, values
         return
-    _set_new(frame, name, with_nulls(values, taken), wants)
-    _set_new(frame, name + DUPLICATE_SUFFIX, with_nulls(values, ~taken), wants)
+    yield name, with_nulls(values, taken)
+    yield name + DUPLICATE_SUFFIX, with_nulls(values, ~taken)
+
+
+def _is_wanted(name: str, wants: Wants) -> bool:
+    return wants.label(name) or name in wants.hints.filters
+
+
+def _set_new(frame: Frame, name: str, values: pl.Series) -> Mask:
+    """Set a parsed label where no earlier parser did; return where it was set."""
+    old = frame.parsed.get(name)
+    if old is not None:
+        values = with_nulls(values, old.is_not_null().to_numpy())
+    found = values.is_not_null().to_numpy()
+    if found.any():
+        frame.set_parsed(name, values)
+    return found
 
 
 def taken_mask(frame: Frame, name: str) -> Mask | None:
@@ -97,21 +144,18 @@ def taken_mask(frame: Frame, name: str) -> Mask | None:
     return None if taken is None or not taken.any() else taken
 
 
-def _set_new(frame: Frame, name: str, values: pl.Series, wants: Wants) -> None:
-    if not wants.label(name) or values.null_count() == len(values):
-        return
-    old = frame.parsed.get(name)
-    if old is not None:
-        values = with_nulls(values, old.is_not_null().to_numpy())
-    frame.set_parsed(name, values)
-
-
-def apply_hint_filters(frame: Frame, hints: Hints) -> None:
-    """Drop rows whose extracted labels a label filter will refuse."""
-    for name, keep in hints.filters.items():
-        column = frame.parsed.get(name)
-        if column is not None and len(frame):
-            keep(frame)
+def _set_failures(
+    frame: Frame, failed: Mapping[int, str], error: str, wants: Wants
+) -> None:
+    where = np.zeros(len(frame), dtype=np.bool_)
+    where[list(failed)] = True
+    details: list[str | None] = [None] * len(frame)
+    for row, text in failed.items():
+        details[row] = text or None
+    frame.set_error(where, error, pl.Series(details, dtype=pl.String))
+    if wants.hints.preserve_error:
+        old = frame.preserved
+        frame.preserved = where if old is None else old | where
 
 
 def row_numbers(mask: Mask) -> list[int]:

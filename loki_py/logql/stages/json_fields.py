@@ -10,22 +10,21 @@ from loki_py.logql.exec.frame import (
     DUPLICATE_SUFFIX,
     ERROR,
     ERROR_DETAILS,
+    NULL,
     Frame,
     Mask,
 )
 from loki_py.logql.stages.extraction import (
     Cells,
     Found,
-    extract,
-    extract_all,
+    finish,
     row_numbers,
+    series_of,
 )
 from loki_py.logql.stages.json_scan import (
     JsonInvalid,
     flatten,
-    members,
-    unescape,
-    value_at,
+    value_of,
 )
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -33,6 +32,9 @@ JSON_ERROR = "JSONParserErr"
 
 _COLUMN_NAMES_MAX = 4
 """More wanted fields than this are cheaper read line by line."""
+
+_JSON_STARTS = ("{", "[", '"')
+"""Lines that begin otherwise are no JSON to an expression."""
 
 _SCALAR = r'(?:"[^"\\]*"|-?[0-9][-+.0-9eE]*|true|false)'
 _FLAT_PREFIX = (
@@ -51,35 +53,27 @@ def json(stage: ast.JsonParser, wants: Wants) -> Apply:
     names = _column_names(wants)
 
     def apply(frame: Frame) -> None:
-        rest = np.ones(len(frame), dtype=np.bool_)
+        rest = np.full(len(frame), not names)
         columns = {}
         for name in names:
             columns[name], sure = _column(frame.lines, name)
-            rest = rest & sure if len(columns) > 1 else sure
-        rest = ~rest if columns else np.ones(len(frame), dtype=np.bool_)
-        cells = _scanned(frame, rest, wants)
-        _merge(frame, columns, cells, rest, wants)
+            rest |= ~sure
+        cells, failed = _scanned(frame, rest, wants)
+        merged = _merged(columns, cells, pl.Series(rest))
+        finish(frame, merged, wants, failed=failed, error=JSON_ERROR)
 
     return apply
 
 
-def _merge(
-    frame: Frame,
-    columns: dict[str, pl.Series],
-    cells: Cells,
-    rest: Mask,
-    wants: Wants,
-) -> None:
-    """Set what the columns hold, and for the rest of the rows the cells."""
-    mask = pl.Series(rest)
-    merged: dict[str, pl.Series] = {}
-    for name in {**columns, **cells}:
-        scanned = pl.Series(cells.get(name, [None]), dtype=pl.String)
-        column = columns.get(name)
-        merged[name] = scanned if column is None else scanned.zip_with(mask, column)
-    for name, values in merged.items():
-        extract(frame, name, values, wants)
-    extract_all(frame, {}, wants)
+def _merged(
+    columns: dict[str, pl.Series], cells: Cells, is_cell: pl.Series
+) -> dict[str, pl.Series]:
+    """Return the columns, with cells in their place where `is_cell`."""
+    merged = series_of(cells)
+    for name, column in columns.items():
+        scanned = merged.get(name, NULL)
+        merged[name] = scanned.zip_with(is_cell, column)
+    return merged
 
 
 def _column_names(wants: Wants) -> list[str]:
@@ -117,8 +111,8 @@ def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
     return values.str.strip_chars('"'), sure.fill_null(value=False).to_numpy()
 
 
-def _scanned(frame: Frame, rows: Mask, wants: Wants) -> Cells:
-    """Return the labels of rows that are read line by line, and set their errors."""
+def _scanned(frame: Frame, rows: Mask, wants: Wants) -> tuple[Cells, dict[int, str]]:
+    """Return what reading rows line by line finds, and why rows failed."""
     numbers = row_numbers(rows)
     found = Found(frame, wants)
     failed: dict[int, str] = {}
@@ -129,25 +123,7 @@ def _scanned(frame: Frame, rows: Mask, wants: Wants) -> Cells:
             flatten(line, found.put)
         except JsonInvalid as error:
             failed[row] = str(error)
-    set_failures(frame, failed, JSON_ERROR, wants)
-    return found.cells
-
-
-def set_failures(
-    frame: Frame, failed: dict[int, str], error: str, wants: Wants
-) -> None:
-    """Set the error of rows that a parser failed on."""
-    if not failed:
-        return
-    where = np.zeros(len(frame), dtype=np.bool_)
-    where[list(failed)] = True
-    details: list[str | None] = [None] * len(frame)
-    for row, text in failed.items():
-        details[row] = text
-    frame.set_error(where, error, pl.Series(details, dtype=pl.String))
-    if wants.hints.preserve_error:
-        old = frame.preserved
-        frame.preserved = where if old is None else old | where
+    return found.cells, failed
 
 
 def _expressions(stage: ast.JsonParser, wants: Wants) -> Apply:
@@ -157,54 +133,18 @@ def _expressions(stage: ast.JsonParser, wants: Wants) -> Apply:
         cells: Cells = {e.name: [""] * len(frame) for e in stage.extractions}
         failed: dict[int, str] = {}
         for row, line in enumerate(frame.lines.to_list()):
-            if not line.lstrip(" \t\r\n").startswith("{"):
+            if not line.startswith(_JSON_STARTS):
                 failed[row] = ""
                 for values in cells.values():
                     values[row] = None
                 continue
             for extraction in stage.extractions:
-                found = value_of(line, extraction.path)
-                cells[extraction.name][row] = found
-        set_failures(frame, failed, JSON_ERROR, wants)
-        extract_all(frame, cells, wants)
+                try:
+                    found = value_of(line, extraction.path)
+                except JsonInvalid as error:
+                    failed.setdefault(row, str(error))
+                else:
+                    cells[extraction.name][row] = found
+        finish(frame, series_of(cells), wants, failed=failed, error=JSON_ERROR)
 
     return apply
-
-
-def value_of(text: str, path: tuple[str | int, ...]) -> str:
-    """Return the value at a path, "" where there is none."""
-    kind, raw = "{", text
-    try:
-        for step in path:
-            if isinstance(step, int):
-                found = _element(raw, step) if kind == "[" else None
-            else:
-                found = _field(raw, step) if kind == "{" else None
-            if found is None:
-                return ""
-            kind, raw = found
-    except JsonInvalid:
-        return ""
-    if kind == "n":
-        return ""
-    return (unescape(raw) or "") if kind == '"' else raw
-
-
-def _field(text: str, key: str) -> tuple[str, str] | None:
-    for name, kind, raw in members(text):
-        if name == key:
-            return kind, raw
-    return None
-
-
-def _element(text: str, index: int) -> tuple[str, str] | None:
-    at = 1
-    while True:
-        while at < len(text) and text[at] in " \t\r\n,":
-            at += 1
-        if at >= len(text) or text[at] == "]":
-            return None
-        kind, raw, at = value_at(text, at)
-        if index == 0:
-            return kind, raw
-        index -= 1

@@ -7,7 +7,7 @@ precedes an error is kept.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 OBJECT_OPEN = "Value looks like object, but can't find closing '}' symbol"
 ARRAY_OPEN = "Value is array, but can't find closing ']' symbol"
@@ -237,3 +237,66 @@ def sanitized(key: str, *, first: bool = True) -> str:
     if len(_NAMES) < _NAMES_MAX:
         _NAMES[key, first] = name
     return name
+
+
+def value_of(text: str, path: Sequence[str | int]) -> str:
+    """Return the value at a path, "" where there is none.
+
+    What is broken beside the path does not matter, nor what is broken on it
+    before its end: then there is no value.
+
+    Raises: JsonInvalid where the value itself is broken.
+    """
+    at = 0
+    for step in path:
+        at = _skip(text, at)
+        opening = text[at : at + 1]
+        try:
+            if isinstance(step, int):
+                at = _place_of_element(text, at + 1, step) if opening == "[" else -1
+            else:
+                at = _place_of_field(text, at + 1, step) if opening == "{" else -1
+        except JsonInvalid:
+            return ""
+        if at < 0:
+            return ""
+    kind, raw, _ = value_at(text, at)
+    if kind == "n":
+        return ""
+    return (unescape(raw) or "") if kind == '"' else raw
+
+
+def _place_of_field(text: str, at: int, key: str) -> int:
+    """Return where the field's value begins in the object, -1 where nowhere."""
+    while True:
+        at = _skip(text, at)
+        if text[at : at + 1] != '"':
+            return -1
+        end = _string_end(text, at + 1)
+        name = text[at + 1 : end - 1] if end > 0 else ""
+        colon = _skip(text, end) if end > 0 else len(text)
+        if text[colon : colon + 1] != ":":
+            return -1
+        if (unescape(name) if "\\" in name else name) == key:
+            return colon + 1
+        _, _, at = value_at(text, colon + 1)
+        at = _skip(text, at)
+        if text[at : at + 1] != ",":
+            return -1
+        at += 1
+
+
+def _place_of_element(text: str, at: int, index: int) -> int:
+    """Return where an array's element begins, -1 where nowhere."""
+    while True:
+        at = _skip(text, at)
+        if at >= len(text) or text[at] == "]":
+            return -1
+        if index == 0:
+            return at
+        _, _, at = value_at(text, at)
+        at = _skip(text, at)
+        if text[at : at + 1] != ",":
+            return -1
+        at += 1
+        index -= 1

@@ -16,13 +16,10 @@ from loki_py.logql.stages.conversions import (
     sizes_of,
 )
 from loki_py.logql.stages.regex import anchored
-from loki_py.logql.stages.stage import Apply, Names, Wants
+from loki_py.logql.stages.stage import Apply, Names, Test, Wants
 from loki_py.model.matchers import Matcher, MatchType
 
 LABEL_FILTER_ERROR = "LabelFilterErr"
-
-Test = Callable[[Frame, Mask], Mask]
-"""(frame, rows that are looked at) to the rows that pass; sets errors."""
 
 _COMPARE: dict[ast.CompareOp, Callable[[Any, Any], Mask]] = {
     ast.CompareOp.EQUAL: np.equal,
@@ -36,12 +33,7 @@ _COMPARE: dict[ast.CompareOp, Callable[[Any, Any], Mask]] = {
 
 def label_filter(stage: ast.LabelFilterStage, wants: Wants) -> Apply:  # noqa: ARG001
     """Keep the rows that the filter passes."""
-    return filter_rows(stage.filter)
-
-
-def filter_rows(node: ast.LabelFilter) -> Apply:
-    """Return the stage of one filter tree."""
-    test = test_of(node)
+    test = test_of(stage.filter)
 
     def apply(frame: Frame) -> None:
         frame.filter(test(frame, np.ones(len(frame), dtype=np.bool_)))

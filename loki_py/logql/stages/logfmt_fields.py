@@ -16,11 +16,10 @@ from loki_py.logql.exec.frame import (
 from loki_py.logql.stages.extraction import (
     Cells,
     Found,
-    extract,
-    extract_all,
+    finish,
     row_numbers,
+    series_of,
 )
-from loki_py.logql.stages.json_fields import set_failures
 from loki_py.logql.stages.json_scan import sanitized
 from loki_py.logql.stages.logfmt_scan import LogfmtInvalid, pairs
 from loki_py.logql.stages.stage import Apply, Wants
@@ -43,26 +42,28 @@ def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
     names = _column_names(stage, wants)
 
     def apply(frame: Frame) -> None:
+        columns: dict[str, pl.Series] = {}
+        failed: dict[int, str] = {}
         if names is None:
             every = np.ones(len(frame), dtype=np.bool_)
-            extract_all(frame, _scanned(frame, every, stage, wants), wants)
-            return
-        for name in names:
-            _extract_column(frame, name, stage, wants)
-        extract_all(frame, {}, wants)
+            cells, failed = _scanned(frame, every, stage, wants)
+            columns = series_of(cells)
+        for name in names or ():
+            columns[name] = _whole_column(frame, name, stage, wants)
+        finish(frame, columns, wants, failed=failed, error=LOGFMT_ERROR)
 
     return apply
 
 
-def _extract_column(
+def _whole_column(
     frame: Frame, name: str, stage: ast.LogfmtParser, wants: Wants
-) -> None:
+) -> pl.Series:
     values, sure = _column(frame.lines, name)
-    if not sure.all():
-        cells = _scanned(frame, ~sure, stage, wants, only=name)
-        rest = pl.Series(cells.get(name, [None]), dtype=pl.String)
-        values = values.zip_with(pl.Series(sure), rest)
-    extract(frame, name, values, wants)
+    if sure.all():
+        return values
+    cells, _ = _scanned(frame, ~sure, stage, wants, only=name)
+    rest = pl.Series(cells.get(name, [None]), dtype=pl.String)
+    return values.zip_with(pl.Series(sure), rest)
 
 
 def _column_names(stage: ast.LogfmtParser, wants: Wants) -> list[str] | None:
@@ -100,8 +101,8 @@ def _scanned(
     stage: ast.LogfmtParser,
     wants: Wants,
     only: str | None = None,
-) -> Cells:
-    """Return the labels of rows that are read line by line, and set their errors."""
+) -> tuple[Cells, dict[int, str]]:
+    """Return what reading rows line by line finds, and why rows failed."""
     numbers = row_numbers(rows)
     found = Found(frame, wants)
     failed: dict[int, str] = {}
@@ -119,8 +120,7 @@ def _scanned(
                     break
         except LogfmtInvalid as error:
             failed[row] = str(error)
-    set_failures(frame, failed, LOGFMT_ERROR, wants)
-    return found.cells
+    return found.cells, failed
 
 
 def _named(stage: ast.LogfmtParser, wants: Wants) -> Apply:
@@ -140,7 +140,6 @@ def _named(stage: ast.LogfmtParser, wants: Wants) -> Apply:
                             cells[name][row] = value
             except LogfmtInvalid as error:
                 failed[row] = str(error)
-        set_failures(frame, failed, LOGFMT_ERROR, wants)
-        extract_all(frame, cells, wants)
+        finish(frame, series_of(cells), wants, failed=failed, error=LOGFMT_ERROR)
 
     return apply

@@ -26,11 +26,12 @@ from loki_py.logql.stages.formats import (
     line_reads,
 )
 from loki_py.logql.stages.json_fields import json
-from loki_py.logql.stages.label_filter import filter_rows, label_filter, names_of
+from loki_py.logql.stages.label_filter import label_filter, names_of
 from loki_py.logql.stages.label_filter import reads as label_filter_reads
+from loki_py.logql.stages.label_filter import test_of as filter_test
 from loki_py.logql.stages.line_filter import line_filter, test_of
 from loki_py.logql.stages.logfmt_fields import logfmt
-from loki_py.logql.stages.stage import Apply, Hints, Names, Wants, union
+from loki_py.logql.stages.stage import Apply, Hints, Names, Test, Wants, union
 from loki_py.logql.stages.unpack import unpack
 from loki_py.model.batch import EntryBatch
 from loki_py.model.scan import Columns
@@ -140,13 +141,13 @@ def hints_of(
         grouping: the only labels that the result shows; None for all.
         also: labels that are read after the stages.
     """
-    filters: dict[str, Apply] = {}
+    filters: dict[str, Test] = {}
     for stage in stages:
         if isinstance(stage, ast.LabelFilterStage) and not isinstance(
             stage.filter, ast.AndFilter | ast.OrFilter
         ):
             (name,) = names_of(stage.filter)
-            filters.setdefault(name, filter_rows(stage.filter))
+            filters.setdefault(name, filter_test(stage.filter))
     required: Names = None
     if grouping is not None:
         required = grouping | also

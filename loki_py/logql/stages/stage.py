@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from loki_py.logql.exec.frame import Frame
+from loki_py.logql.exec.frame import Frame, Mask
 
 Apply: TypeAlias = Callable[[Frame], None]
 """Change a frame in place: filter rows, set labels, replace lines."""
+
+Test: TypeAlias = Callable[[Frame, Mask], Mask]
+"""(frame, rows that are looked at) to the rows that pass; may set errors."""
 
 Names: TypeAlias = frozenset[str] | None
 """Label names; None stands for every name."""
@@ -27,7 +30,7 @@ class Hints:
 
     required: Names = None
     preserve_error: bool = False
-    filters: Mapping[str, Apply] = field(default_factory=dict)
+    filters: Mapping[str, Test] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

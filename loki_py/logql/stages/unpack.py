@@ -4,8 +4,8 @@ import polars as pl
 
 from loki_py.logql import ast
 from loki_py.logql.exec.frame import Frame
-from loki_py.logql.stages.extraction import Found, extract_all
-from loki_py.logql.stages.json_fields import JSON_ERROR, set_failures
+from loki_py.logql.stages.extraction import Found, finish, series_of
+from loki_py.logql.stages.json_fields import JSON_ERROR
 from loki_py.logql.stages.json_scan import JsonInvalid, members, unescape
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -41,8 +41,8 @@ def unpack(stage: ast.UnpackParser, wants: Wants) -> Apply:  # noqa: ARG001
             for name, value in packed.items():
                 found.put(name, value)
         frame.line = pl.Series(lines, dtype=pl.String)
-        set_failures(frame, failed, JSON_ERROR, wants)
-        extract_all(frame, found.cells, wants)
+        columns = series_of(found.cells)
+        finish(frame, columns, wants, failed=failed, error=JSON_ERROR)
 
     return apply
 
