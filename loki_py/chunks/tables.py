@@ -1,0 +1,35 @@
+"""Small tables as text, for the key-value metadata of Parquet files."""
+
+import base64
+import binascii
+
+import polars as pl
+import pyarrow as pa
+
+from loki_py.errors import CorruptData
+
+
+def text_of_table(table: pl.DataFrame) -> str:
+    """Return the table as base64 of a zstd-compressed Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, arrow.schema, options=options) as writer:
+        writer.write_table(arrow)
+    return base64.b64encode(sink.getvalue()).decode()
+
+
+def table_of_text(text: bytes, columns: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+    """Return the table that was written, which must have these columns.
+
+    Raises: CorruptData.
+    """
+    try:
+        with pa.ipc.open_stream(base64.b64decode(text, validate=True)) as reader:
+            table = pl.from_arrow(reader.read_all())
+    except (pa.ArrowException, OSError, binascii.Error) as error:
+        raise CorruptData(f"table of {len(text)} characters: {error}") from error
+    assert isinstance(table, pl.DataFrame)
+    if dict(table.schema) != columns:
+        raise CorruptData(f"table has columns {dict(table.schema)}, not {columns}")
+    return table
