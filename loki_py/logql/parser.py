@@ -74,7 +74,10 @@ def parse_selector(text: str, *, allows_any: bool = False) -> tuple[Matcher, ...
 
 
 def _parse(text: str, *, allows_any_selector: bool) -> Expr:
-    size = len(text.encode(errors="surrogatepass"))
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise QueryInvalid("parse error : invalid UTF-8 encoding") from None
     if size >= QUERY_BYTES_MAX:
         raise QueryInvalid(
             f"parse error : input size too long ({size} > {QUERY_BYTES_MAX})"
