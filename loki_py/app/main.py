@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from loki_py.app import client_commands
+from loki_py.app import client_commands, inspect_commands
 from loki_py.errors import ConfigInvalid, LokiError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 client_commands.add_to(app)
+app.add_typer(inspect_commands.app, name="inspect")
 
 
 @app.command()
@@ -47,7 +48,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run the server until it is told to stop."""
-    from loki_py.app import serve as server  # noqa: PLC0415  # see the module
+    from loki_py.app.settings import read_config  # noqa: PLC0415  # see the module
 
     shortcuts = {
         "target": target,
@@ -58,9 +59,11 @@ def serve(
     given = [
         f"{key}={value}" for key, value in shortcuts.items() if value not in {"", None}
     ]
-    settings = server.read_config(
+    settings = read_config(
         config, [*given, *(assignments or [])], expand_env=expand_env
     )
+    from loki_py.app import serve as server  # noqa: PLC0415  # after the settings
+
     raise typer.Exit(server.serve(settings))
 
 

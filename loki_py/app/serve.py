@@ -9,19 +9,15 @@ services in reverse order, and ends.
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from loki_py.app.wiring import Wired, wire
-from loki_py.config.loader import parse_config
 from loki_py.config.schema import Config
-from loki_py.errors import ConfigInvalid, LokiError
+from loki_py.errors import LokiError
 from loki_py.runtime.lifecycle import Lifecycle
 from loki_py.runtime.logs import configure_logs, logger_of
 
@@ -30,21 +26,6 @@ GC_THRESHOLDS = (50_000, 50, 50)
 """Collections are rare: requests leave columns behind, and columns no cycles."""
 
 _log = logger_of("server")
-
-
-def read_config(
-    file: Path | None, assignments: Sequence[str], *, expand_env: bool
-) -> Config:
-    """Return the settings of a file and the command line.
-
-    Raises: ConfigInvalid.
-    """
-    try:
-        text = "" if file is None else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{file}: {error}") from None
-    environment = os.environ if expand_env else None
-    return parse_config(text, assignments=assignments, environment=environment)
 
 
 def serve(config: Config) -> int:
