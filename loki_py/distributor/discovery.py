@@ -1,6 +1,7 @@
 """Adds the level of each entry to its structured metadata."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -65,7 +66,7 @@ class LevelDiscovery:
         sources = []
         if DETECTED_LEVEL in metadata:
             sources.append(_changed(metadata[DETECTED_LEVEL], normalised_level))
-        if any(stream.level is not None for stream in streams):
+        if any(map(attrgetter("level"), streams)):
             by_stream = pa.array([s.level for s in streams], pa.large_string())
             sources.append(by_stream.take(pa.array(batch.stream)))
         sources += [

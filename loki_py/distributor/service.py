@@ -18,7 +18,12 @@ from loki_py.distributor.reshape import (
     with_times_apart,
 )
 from loki_py.distributor.streams import StreamResolver
-from loki_py.distributor.validation import Verdict, validated
+from loki_py.distributor.validation import (
+    Verdict,
+    line_bytes_of,
+    metadata_bytes_of,
+    validated,
+)
 from loki_py.errors import LokiError, RequestRejected, Unavailable
 from loki_py.model.batch import EntryBatch
 from loki_py.runtime.clock import Clock
@@ -91,8 +96,8 @@ class Distributor:
             retention_ns=limits.retention_period_ns,
             push_format=push_format,
             lines=len(batch),
-            line_bytes=int(batch.line_bytes().sum()),
-            metadata_bytes=int(batch.metadata_bytes().sum()),
+            line_bytes=line_bytes_of(batch),
+            metadata_bytes=metadata_bytes_of(batch),
         )
         if now_ns < limits.block_ingestion_until_ns:
             return _all_blocked(tenant, batch, limits)
@@ -106,7 +111,7 @@ class Distributor:
         self, tenant: str, verdict: Verdict, limits: Limits, push_format: str
     ) -> None:
         batch = verdict.batch
-        size_bytes = int(batch.line_bytes().sum() + batch.metadata_bytes().sum())
+        size_bytes = line_bytes_of(batch) + metadata_bytes_of(batch)
         try:
             self.rate_limiter.take(
                 tenant,
@@ -154,7 +159,7 @@ def _all_blocked(tenant: str, batch: EntryBatch, limits: Limits) -> Verdict:
     found.say(
         refusals.blocked(tenant, policy="", until=until, status=status), status=status
     )
-    size_bytes = int(batch.line_bytes().sum() + batch.metadata_bytes().sum())
+    size_bytes = line_bytes_of(batch) + metadata_bytes_of(batch)
     found.count(refusals.BLOCKED, "", entries=len(batch), size_bytes=size_bytes)
     return Verdict(batch.slice(0, 0), (), found)
 

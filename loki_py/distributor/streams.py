@@ -38,6 +38,7 @@ class ResolvedStream:
         missing: enforced labels that it does not have.
         policy: its ingestion policy, "" for none.
         level: the level that its labels give to its lines, or None.
+        suspect: whether it has a fault or misses labels.
     """
 
     source: LabelSet
@@ -46,6 +47,7 @@ class ResolvedStream:
     missing: tuple[str, ...]
     policy: str
     level: str | None
+    suspect: bool
 
 
 class StreamResolver:
@@ -84,20 +86,28 @@ class _Table:
         if len(self._by_id) > STREAMS_MAX:
             self._by_id.clear()
             self._labels.clear()
-        find = self._by_id.get
-        return [find(id(stream)) or self._resolved(stream) for stream in streams]
+        found = list(map(self._by_id.get, map(id, streams)))
+        if all(found):
+            return found  # type: ignore[return-value]
+        return [
+            known or self._resolved(new)
+            for known, new in zip(found, streams, strict=True)
+        ]
 
     def _resolved(self, source: LabelSet) -> ResolvedStream:
         labels = with_service_name(source, self._limits.discover_service_name)
         labels = self._labels.setdefault(labels.pairs, labels)
         policy = self._policy_of(labels)
+        fault = fault_of(labels, self._limits)
+        missing = self._missing(labels, policy)
         resolved = ResolvedStream(
-            source,
-            labels,
-            fault_of(labels, self._limits),
-            self._missing(labels, policy),
-            policy,
-            level_of_labels(labels.as_dict, self._limits.log_level_fields),
+            source=source,
+            labels=labels,
+            fault=fault,
+            missing=missing,
+            policy=policy,
+            level=level_of_labels(labels.as_dict, self._limits.log_level_fields),
+            suspect=fault is not None or bool(missing),
         )
         self._by_id[id(source)] = resolved
         return resolved

@@ -6,6 +6,7 @@ an entry is refused for the first that it breaks.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from loki_py.config.units import print_time
 from loki_py.distributor import refusals
 from loki_py.distributor.refusals import Refusals
 from loki_py.distributor.streams import EVERY_POLICY, ResolvedStream
-from loki_py.model.batch import EntryBatch, Rows, null_mask_of
+from loki_py.model.batch import EntryBatch, Rows, null_mask_of, offsets_of
 
 Mask = npt.NDArray[np.bool_]
 DETECTED_LEVEL = "detected_level"
@@ -55,7 +56,14 @@ def validated(
         check.lines()
         check.metadata()
     stored, distinct = _distinct(batch.stream, streams)
-    accepted = replace(batch, streams=[s.labels for s in distinct], stream=stored)
+    accepted = EntryBatch(
+        [s.labels for s in distinct],
+        stored,
+        batch.timestamp_ns,
+        batch.line,
+        batch.metadata,
+        batch.metadata_rest,
+    )
     if check.refused is not None:
         accepted = accepted.filter(~check.refused)
     return Verdict(accepted, distinct, check.refusals)
@@ -65,10 +73,10 @@ def _distinct(
     stream: npt.NDArray[np.uint32], streams: Sequence[ResolvedStream]
 ) -> tuple[npt.NDArray[np.uint32], Sequence[ResolvedStream]]:
     """Return rows and streams such that no label set stands twice."""
+    if len(set(map(id, map(attrgetter("labels"), streams)))) == len(streams):
+        return stream, streams
     position: dict[int, int] = {}
     index = [position.setdefault(id(s.labels), len(position)) for s in streams]
-    if len(position) == len(streams):
-        return stream, streams
     distinct = list({id(s.labels): s for s in reversed(streams)}.values())
     distinct.sort(key=lambda item: position[id(item.labels)])
     return np.array(index, np.uint32)[stream], distinct
@@ -104,7 +112,7 @@ class _Check:
 
     def _any_stream_rule(self) -> bool:
         return bool(self._limits.block_ingestion_policy_until_ns) or any(
-            stream.fault is not None or stream.missing for stream in self._streams
+            map(attrgetter("suspect"), self._streams)
         )
 
     def _stream_fault(
@@ -160,8 +168,10 @@ class _Check:
     def lines(self) -> None:
         """Refuse lines that are too long."""
         bytes_max = self._limits.line_bytes_max
+        if not bytes_max or line_bytes_of(self._batch) <= bytes_max:
+            return
         sizes = self._batch.line_bytes()
-        if bytes_max and sizes.max() > bytes_max:
+        if sizes.max() > bytes_max:
             self._refuse_entries(
                 refusals.LINE_TOO_LONG,
                 sizes > bytes_max,
@@ -246,6 +256,20 @@ class _Check:
                     size_bytes=int(sizes[of_policy].sum()),
                 )
         self.refused = mask if self.refused is None else self.refused | mask
+
+
+def line_bytes_of(batch: EntryBatch) -> int:
+    """Return the bytes of all lines."""
+    assert batch.line is not None
+    offsets = offsets_of(batch.line)
+    return int(offsets[-1] - offsets[0])
+
+
+def metadata_bytes_of(batch: EntryBatch) -> int:
+    """Return the bytes of all structured metadata."""
+    if not batch.metadata and batch.metadata_rest is None:
+        return 0
+    return int(batch.metadata_bytes().sum())
 
 
 def _pair_counts(batch: EntryBatch) -> Rows:

@@ -1,5 +1,7 @@
 """Label sets by the raw bytes that spelled them, so each is parsed once."""
 
+from collections.abc import Callable, Sequence
+
 from loki_py.model.labels import LabelSet
 
 KEYS_MAX = 100_000
@@ -18,6 +20,25 @@ class LabelCache:
         self._keys_max = keys_max
         self._young: dict[bytes, LabelSet] = {}
         self._old: dict[bytes, LabelSet] = {}
+
+    def get_all(
+        self, keys: Sequence[bytes], parse: Callable[[bytes], LabelSet]
+    ) -> list[LabelSet]:
+        """Return the label set of each key; those not stored are parsed and stored.
+
+        Raises: whatever `parse` does.
+        """
+        found = list(map(self._young.get, keys))
+        if all(found):
+            return found  # type: ignore[return-value]
+        return [self._get(key, parse) for key in keys]
+
+    def _get(self, key: bytes, parse: Callable[[bytes], LabelSet]) -> LabelSet:
+        labels = self.find(key)
+        if labels is None:
+            labels = parse(key)
+            self.put(key, labels)
+        return labels
 
     def find(self, key: bytes) -> LabelSet | None:
         """Return the label set stored for these bytes, or None."""

@@ -148,7 +148,7 @@ class JsonDecoder:
             self._label_sets(streams),
             _stream_column(values),
             parse_timestamps(list(map(attrgetter("timestamp"), entries))),
-            pa.array(map(attrgetter("line"), entries), pa.large_string()),
+            pa.array(list(map(attrgetter("line"), entries)), pa.large_string()),
             columns,
             rest,
         )
@@ -173,11 +173,8 @@ class JsonDecoder:
     def _label_sets(
         self, streams: Sequence[_PairStream] | Sequence[_EntryStream]
     ) -> list[LabelSet]:
-        find = self._cache.find
-        return [
-            find(key) or self._parsed_labels(key)
-            for key in [bytes(stream.stream) for stream in streams]
-        ]
+        keys = list(map(bytes, map(attrgetter("stream"), streams)))
+        return self._cache.get_all(keys, self._parsed_labels)
 
     def _parsed_labels(self, key: bytes) -> LabelSet:
         check_labels_bytes(len(key))
@@ -187,28 +184,21 @@ class JsonDecoder:
             # Loki takes the text of whatever stands for a value.
             loose = self._loose_labels.decode(key)
             labels = {name: _text_of(value) for name, value in loose.items()}
-        parsed = labels_of_json(labels)
-        self._cache.put(key, parsed)
-        return parsed
+        return labels_of_json(labels)
 
     def _decode_legacy(self, body: bytes) -> EntryBatch:
         streams = self._legacy.decode(body).streams
         values = [stream.entries for stream in streams]
         entries = list(chain.from_iterable(values))
         return EntryBatch(
-            [self._labels_of_text(stream.labels) for stream in streams],
+            self._cache.get_all(
+                [stream.labels.encode() for stream in streams],
+                lambda key: parse_labels(key.decode()),
+            ),
             _stream_column(values),
             _parse_times([entry.ts for entry in entries]),
             pa.array([entry.line for entry in entries], pa.large_string()),
         )
-
-    def _labels_of_text(self, text: str) -> LabelSet:
-        key = text.encode()
-        labels = self._cache.find(key)
-        if labels is None:
-            labels = parse_labels(text)
-            self._cache.put(key, labels)
-        return labels
 
 
 def _guarded(decode: Callable[[bytes], EntryBatch], body: bytes) -> EntryBatch:

@@ -90,19 +90,11 @@ class ProtoDecoder:
             streams = self._request.FromString(body).Stream  # type: ignore[attr-defined]
         except DecodeError:
             raise ValidationFailed("proto: illegal or truncated field") from None
-        labels = [self._labels_of(stream.labels) for stream in streams]
+        labels = self._cache.get_all([s.labels for s in streams], _parsed_labels)
         groups = [list(stream.entries) for stream in streams]
         counts = np.fromiter(map(len, groups), np.int64, len(groups))
         stream = np.repeat(np.arange(len(groups), dtype=np.uint32), counts)
         return self._batch(labels, stream, list(chain.from_iterable(groups)))
-
-    def _labels_of(self, key: bytes) -> LabelSet:
-        labels = self._cache.find(key)
-        if labels is None:
-            check_labels_bytes(len(key))
-            labels = parse_labels(valid_utf8_of(key).decode())
-            self._cache.put(key, labels)
-        return labels
 
     def _batch(
         self, labels: Sequence[LabelSet], stream: Any, entries: Sequence[bytes]
@@ -160,8 +152,10 @@ class _Found:
 
     def pairs_in(self, data: bytes) -> _Pairs:
         """Return the pairs of the good rows, in the order of the buffer."""
-        empty = np.zeros((5, 0), np.int64)
-        pairs = np.concatenate([empty, *(np.stack(part) for part in self.pairs)], 1)
+        if not self.pairs:
+            nothing = pa.array([], pa.large_string())
+            return _Pairs(np.zeros(0, np.int64), nothing, nothing)
+        pairs = np.concatenate([np.stack(part) for part in self.pairs], 1)
         pairs = pairs[:, self.good[pairs[0]]]
         pairs = pairs[:, np.argsort(pairs[1], kind="stable")]
         texts = texts_of_spans(data, pairs[1::2].T.ravel(), pairs[2::2].T.ravel())
@@ -169,6 +163,11 @@ class _Found:
         return _Pairs(
             pairs[0], texts.take(pa.array(index)), texts.take(pa.array(index + 1))
         )
+
+
+def _parsed_labels(key: bytes) -> LabelSet:
+    check_labels_bytes(len(key))
+    return parse_labels(valid_utf8_of(key).decode())
 
 
 def _scan(scanner: Scanner, start: Rows, end: Rows) -> _Found:

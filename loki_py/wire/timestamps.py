@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from loki_py.model.batch import Timestamps
 
@@ -14,6 +13,10 @@ NOT_A_NUMBER = (
 OUT_OF_RANGE = "Value is number, but overflowed while parsing"
 
 _DIGITS = 19
+_TEMPLATE = np.frombuffer(b"0" * _DIGITS + b",", np.uint8)
+_WEIGHTS = np.array([10**16, 10**8, 1], np.uint64)
+_TEN, _100, _10000 = np.uint64(10), np.uint64(100), np.uint64(10_000)
+_8, _16, _32 = np.uint64(8), np.uint64(16), np.uint64(32)
 _SHORT_NUMBERS = re.compile(r"(?:-?[0-9]{1,18},)*+")
 _NUMBER = re.compile(r"-?[0-9]+")
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
@@ -52,28 +55,17 @@ def _parse_of_19_digits(joined: str, count: int) -> Timestamps | None:
     Eight digits are folded at once: pairs, then fours, then eights of digits
     are joined inside each 64-bit word.
     """
-    if len(joined) != (_DIGITS + 1) * count or not joined.isascii() or not count:
+    if len(joined) != len(_TEMPLATE) * count or not joined.isascii() or not count:
         return None
-    cells = np.frombuffer(joined.encode(), np.uint8).reshape(count, _DIGITS + 1)
-    digits = cells[:, :_DIGITS]
-    if not (cells[:, _DIGITS] == ord(",")).all() or (digits - 48 > 9).any():
+    cells = np.frombuffer(joined.encode(), np.uint8).reshape(count, len(_TEMPLATE))
+    digits = cells ^ _TEMPLATE
+    if digits.max() > 9 or digits[:, _DIGITS].max() > 0:
         return None
-    padded = np.full((count, 24), ord("0"), np.uint8)
-    padded[:, 24 - _DIGITS :] = digits
-    eights = _folded(padded.view("<u8"))
-    value = eights[:, 0] * np.uint64(10**16)
-    value += eights[:, 1] * np.uint64(10**8)
-    value += eights[:, 2]
+    padded = np.zeros((count, 24), np.uint8)
+    padded[:, 24 - _DIGITS :] = digits[:, :_DIGITS]
+    words = padded.view("<u8")
+    words = (words * _TEN + (words >> _8)) & np.uint64(0x00FF00FF00FF00FF)
+    words = (words * _100 + (words >> _16)) & np.uint64(0x0000FFFF0000FFFF)
+    words = (words * _10000 + (words >> _32)) & np.uint64(0xFFFFFFFF)
+    value = words @ _WEIGHTS
     return value.view(np.int64) if value.max() <= _INT64_MAX else None
-
-
-def _folded(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return the number that the eight ASCII digits of each word spell."""
-    words = words - np.uint64(0x3030303030303030)
-    words = (words * np.uint64(10) + (words >> np.uint64(8))) & np.uint64(
-        0x00FF00FF00FF00FF
-    )
-    words = (words * np.uint64(100) + (words >> np.uint64(16))) & np.uint64(
-        0x0000FFFF0000FFFF
-    )
-    return (words * np.uint64(10000) + (words >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
