@@ -116,8 +116,6 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
         concurrent_max=config.querier.concurrent_max,
         outstanding_max=config.frontend.outstanding_max,
     )
-    querier = Querier(Sources([ingester], reader), executor, overrides, clock)
-    distributor = _distributor(common, ingester)
     services: dict[str, Service] = {
         "data-directory": DataLock(Path(config.common.path_prefix)),
         "runtime-config": overrides,
@@ -129,24 +127,39 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
     process = Process(
         config, version, registry, lifecycle, log_level, overrides, ingester.flush
     )
+    querier = Querier(Sources([ingester], reader), executor, overrides, clock)
+    return Wired(_http(common, process, querier, ingester), lifecycle)
+
+
+def _http(
+    common: _Common, process: Process, querier: Querier, ingester: Ingester
+) -> AsgiApp:
+    """Return the HTTP side over the services."""
+    config = common.config
     context = ApiContext(
         Tenancy(config.auth_enabled, config.no_auth_tenant),
-        clock,
-        RequestMetrics(registry),
-        lambda: lifecycle.is_running,
+        common.clock,
+        RequestMetrics(common.registry),
+        lambda: process.lifecycle.is_running,
         config.frontend.compress_responses,
+    )
+    distributor = Distributor(
+        ingester,
+        overrides=common.overrides,
+        clock=common.clock,
+        metrics=DistributorMetrics(common.registry),
     )
     caps = PushCaps(
         config.distributor.body_bytes_max,
         config.distributor.decoded_bytes_max,
         BytesInFlight(config.distributor.inflight_bytes_max),
     )
+    push = PushRoute(PushDecoder(), distributor, context, caps)
     routes = routes_of(
-        QueryRoutes(querier, clock, lambda text: pretty(parse_form(text))),
+        QueryRoutes(querier, common.clock, lambda text: pretty(parse_form(text))),
         AdminRoutes(process),
     )
-    push = PushRoute(PushDecoder(), distributor, context, caps)
-    return Wired(new_server(routes, push, context, version=version), lifecycle)
+    return new_server(routes, push, context, version=process.version)
 
 
 def _ingester(common: _Common, store: FilesystemStore) -> Ingester:
@@ -165,15 +178,6 @@ def _ingester(common: _Common, store: FilesystemStore) -> Ingester:
         overrides=common.overrides,
         clock=common.clock,
         metrics=IngesterMetrics(common.registry),
-    )
-
-
-def _distributor(common: _Common, ingester: Ingester) -> Distributor:
-    return Distributor(
-        ingester,
-        overrides=common.overrides,
-        clock=common.clock,
-        metrics=DistributorMetrics(common.registry),
     )
 
 
