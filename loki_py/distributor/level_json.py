@@ -14,27 +14,35 @@ import numpy as np
 
 from loki_py.distributor.level_values import Codes, value_codes
 from loki_py.distributor.level_words import CODE_OF_VALUE, UNKNOWN
-from loki_py.distributor.line_bytes import LineBytes, Mask, first_of_each
+from loki_py.distributor.line_bytes import (
+    LineBytes,
+    Mask,
+    first_of_each,
+    true_positions,
+)
 from loki_py.model.batch import Rows
 
 _QUOTE, _COLON, _SPACE, _COMMA = ord('"'), ord(":"), ord(" "), ord(",")
 _OPEN, _CLOSE, _BACKSLASH = ord("{"), ord("}"), ord("\\")
+_OPEN_LIST, _CLOSE_LIST = ord("["), ord("]")
 _FIRST_NOT_ASCII = 0x80
 
 
-def json_rows(lines: LineBytes) -> Mask:
-    """Return which lines begin with `{` and end with `}`, but for white space."""
-    nonempty = lines.end > lines.start
-    first, last = lines.raw[lines.start], lines.raw[lines.end - 1]
-    mask: Mask = nonempty & (first == _OPEN) & (last == _CLOSE)
-    edges = (first <= _SPACE) | (first >= _FIRST_NOT_ASCII)
-    edges = (edges & ((last == _CLOSE) | (last <= _SPACE))) | (
-        (first == _OPEN) & ((last <= _SPACE) | (last >= _FIRST_NOT_ASCII))
-    )
-    for row in np.flatnonzero(edges & nonempty).tolist():
-        text = _text(lines, row).strip()
-        mask[row] = text.startswith("{") and text.endswith("}")
-    return mask
+def json_rows(lines: LineBytes) -> Rows:
+    """Return the lines that begin with `{` and end with `}`, but for white space."""
+    first = lines.raw[lines.start]
+    begins = (first == _OPEN) | (first <= _SPACE) | (first >= _FIRST_NOT_ASCII)
+    rows = np.flatnonzero(begins & (lines.end > lines.start))
+    if not len(rows):
+        return rows
+    first, last = first[rows], lines.raw[lines.end[rows] - 1]
+    ends = (last == _CLOSE) | (last <= _SPACE) | (last >= _FIRST_NOT_ASCII)
+    found = (first == _OPEN) & (last == _CLOSE)
+    for index in np.flatnonzero(ends & ~found).tolist():
+        text = _text(lines, int(rows[index])).strip()
+        found[index] = text.startswith("{") and text.endswith("}")
+    json: Rows = rows[found]
+    return json
 
 
 def _text(lines: LineBytes, row: int) -> str:
@@ -45,8 +53,8 @@ def _text(lines: LineBytes, row: int) -> str:
 class JsonLevels:
     """Finds the levels of JSON lines.
 
-    Most lines are compact and have the field at the top: those are read at
-    once. The others are decoded one by one.
+    Lines whose keys are spelled plainly are read at once; the others are
+    decoded one by one.
 
     Attributes:
         names: the fields that hold a level.
@@ -59,55 +67,58 @@ class JsonLevels:
     def codes_of(self, lines: LineBytes) -> Codes:
         """Return the level in a field of each line, UNKNOWN where none is found."""
         codes = np.zeros(len(lines), np.uint8)
-        undecided = self._suspicious(lines)
         at, colons = self._keys(lines)
         rows = lines.row_of(at)
-        first = first_of_each(rows)
-        at, colons, rows = at[first], colons[first], rows[first]
         value = colons + 1
         value += lines.raw[value] == _SPACE
-        end = lines.end[rows]
-        slashes = np.flatnonzero(lines.raw == _BACKSLASH)
-        opens = np.flatnonzero(lines.raw == _OPEN)
-        plain = (lines.count_before(opens, at, rows) == 1) & (value < end)
-        plain &= lines.raw[value] == _QUOTE
-        plain &= lines.count_before(slashes, at, rows) == 0
-        codes[rows] = value_codes(lines, value, end)
-        undecided[rows] = ~plain
-        for row in np.flatnonzero(undecided).tolist():
+        following = lines.raw[value]
+        counts = (following == _QUOTE) & (value < lines.end[rows])
+        counts &= self._is_reached(lines, at, rows)
+        at, rows, value = at[counts], rows[counts], value[counts]
+        first = first_of_each(rows)
+        rows = rows[first]
+        codes[rows] = value_codes(lines, value[first], lines.end[rows])
+        for row in self._suspicious(lines).tolist():
             codes[row] = self.code_of_line(_text(lines, row))
         return codes
 
     def _keys(self, lines: LineBytes) -> tuple[Rows, Rows]:
         """Return, ascending, where a level key and the colon after it stand."""
-        lasts = {name.encode()[-1] for name in self.names if name}
-        ends = (lines.raw[1:-1] == _QUOTE) & (lines.raw[2:] == _COLON)
-        letters = np.zeros(len(ends), np.bool_)
-        for last in {last | 0x20 for last in lasts}:
-            letters |= lines.low[:-2] == last
-        colons = np.flatnonzero(ends & letters) + 2
-        found_at, found_colons = [], []
+        colons = lines.where_after(_COLON, _QUOTE)
+        letters = lines.low[colons - 2]
+        found_at, found_colons = [colons[:0]], [colons[:0]]
         for name in self.names:
             text = b'"' + name.encode() + b'"'
-            at = np.maximum(colons - len(text), 0)
-            good = lines.spells(text, at, exact=True)
-            found_at.append(at[good])
-            found_colons.append(colons[good])
-        at = np.concatenate([np.zeros(0, np.int64), *found_at])
+            near = colons[letters == (text[-2] | 0x20)]
+            near = near[near >= len(text)]
+            good = near[lines.spells(text, near - len(text), exact=True)]
+            found_at.append(good - len(text))
+            found_colons.append(good)
+        at = np.concatenate(found_at)
         order = np.argsort(at, kind="stable")
-        at, colons = at[order], np.concatenate([at[:0], *found_colons])[order]
+        at, colons = at[order], np.concatenate(found_colons)[order]
         before = lines.raw[at - 1]
         good = (before == _OPEN) | (before == _COMMA) | (before <= _SPACE)
         return at[good], colons[good]
 
-    def _suspicious(self, lines: LineBytes) -> Mask:
-        """Return the lines whose keys may be spelled in an unusual way."""
+    def _is_reached(self, lines: LineBytes, at: Rows, rows: Rows) -> Mask:
+        """Return which keys stand in objects that are looked into."""
+        depth = _depth(lines, at, rows, _OPEN, _CLOSE)
+        reached: Mask = depth <= (self.depth_max or len(lines.raw))
+        reached &= _depth(lines, at, rows, _OPEN_LIST, _CLOSE_LIST) == 0
+        return reached
+
+    def _suspicious(self, lines: LineBytes) -> Rows:
+        """Return the lines whose keys or values may be spelled in an unusual way."""
         raw = lines.raw
-        spaced = (raw[1:] == _COLON) & (raw[:-1] <= _SPACE)
-        odd = np.flatnonzero(spaced | (raw[1:] == _BACKSLASH)) + 1
-        mask = np.zeros(len(lines), np.bool_)
-        mask[lines.row_of(odd)] = True
-        return mask
+        colons = lines.where(_COLON)
+        odd = (raw[colons - 1] <= _SPACE) | (
+            (raw[colons + 1] <= _SPACE) & (raw[colons + 2] <= _SPACE)
+        )
+        slashes = lines.where(_BACKSLASH)
+        slashes = slashes[raw[slashes + 1] == ord("u")]
+        rows = lines.row_of(np.sort(np.concatenate([colons[odd], slashes])))
+        return rows[first_of_each(rows)]
 
     def code_of_line(self, line: str) -> int:
         """Return the level in a field of one line, UNKNOWN where none is found."""
@@ -131,3 +142,17 @@ class JsonLevels:
                 if found is not None:
                     return found
         return None
+
+
+def _depth(lines: LineBytes, at: Rows, rows: Rows, opens: int, closes: int) -> Rows:
+    """Return how many brackets are open at each position, those in texts aside."""
+    brackets = lines.mask("first")
+    np.equal(lines.raw, np.uint8(opens), out=brackets)
+    brackets |= np.equal(lines.raw, np.uint8(closes), out=lines.mask("second"))
+    marks = true_positions(brackets)
+    marks = marks[~lines.in_quotes(marks, lines.row_of(marks))]
+    steps = np.where(lines.raw[marks] == opens, 1, -1)
+    height = np.concatenate([[0], np.cumsum(steps)])
+    depth: Rows = height[np.searchsorted(marks, at)]
+    depth -= height[np.searchsorted(marks, lines.start[rows])]
+    return depth

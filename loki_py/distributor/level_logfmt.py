@@ -24,15 +24,14 @@ def folded_names(names: Sequence[str]) -> tuple[bytes, ...]:
 
 def first_name_codes(lines: LineBytes, name: bytes) -> tuple[Rows, Codes]:
     """Return the rows that have the field `name`, and the codes of its values."""
-    last, equals = lines.low[:-1] == name[-1], lines.raw[1:] == _EQUALS
-    return _codes_at(lines, name, np.flatnonzero(last & equals) + 1)
+    return _codes_at(lines, name, lines.where_after(_EQUALS, name[-1]))
 
 
 def other_name_codes(lines: LineBytes, names: Sequence[bytes]) -> tuple[Rows, Codes]:
     """Return the rows that have one of the fields, and the codes of its values."""
     found_rows: list[Rows] = [np.zeros(0, np.int64)]
     found_codes: list[Codes] = [np.zeros(0, np.uint8)]
-    equals = np.flatnonzero(lines.raw == _EQUALS)
+    equals = lines.where(_EQUALS)
     before = lines.low[equals - 1]
     for name in names:
         rows, codes = _codes_at(lines, name, equals[before == name[-1]])
@@ -52,7 +51,7 @@ def _codes_at(lines: LineBytes, name: bytes, equals: Rows) -> tuple[Rows, Codes]
     rows = lines.row_of(at)
     start, end = lines.start[rows], lines.end[rows]
     good = (at == start) | (lines.raw[at - 1] <= _SPACE)
-    good &= (equals < end) & (lines.count_before(lines.quotes, at, rows) % 2 == 0)
+    good &= (equals < end) & ~lines.in_quotes(at, rows)
     rows, equals, end = rows[good], equals[good], end[good]
     first = first_of_each(rows)
     return rows[first], value_codes(lines, equals[first] + 1, end[first])

@@ -12,7 +12,13 @@ from loki_py.distributor.level_words import (
     CODE_OF_WORD,
     UNKNOWN,
 )
-from loki_py.distributor.line_bytes import Bytes, LineBytes, Mask, first_of_each
+from loki_py.distributor.line_bytes import (
+    Bytes,
+    LineBytes,
+    Mask,
+    first_of_each,
+    true_positions,
+)
 from loki_py.model.batch import Rows
 
 Codes = npt.NDArray[np.uint8]
@@ -158,9 +164,14 @@ def _stems(lines: LineBytes) -> Rows:
     or at a line's start.
     """
     low: Bytes = lines.low
-    begins = (low - np.uint8(ord("c")) < 7) | (low - np.uint8(ord("t")) < 4)
-    before = low[:-1]
-    begins[1:] &= (before < 0x30) | (before == ord("=")) | (before > ord("z"))
+    begins, other = lines.mask("first"), lines.mask("second")
+    begins[0] = False
+    np.less(low[:-1], np.uint8(ord("0")), out=begins[1:])
+    begins[1:] |= np.equal(low[:-1], np.uint8(ord("=")), out=other[1:])
+    begins[1:] |= np.greater(low[:-1], np.uint8(ord("z")), out=other[1:])
     begins[lines.start] = True
-    at = np.flatnonzero(begins)
+    letters = np.less(low - np.uint8(ord("c")), np.uint8(7), out=other)
+    letters |= low - np.uint8(ord("t")) < np.uint8(4)
+    begins &= letters
+    at = true_positions(begins)
     return at[_STEMS.codes_of(lines.low_words[at] & _MASKS[3]) > 0]

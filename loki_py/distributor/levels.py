@@ -17,7 +17,7 @@ from loki_py.distributor.level_logfmt import (
 )
 from loki_py.distributor.level_values import Codes, text_codes
 from loki_py.distributor.level_words import UNKNOWN
-from loki_py.distributor.line_bytes import LineBytes, Mask
+from loki_py.distributor.line_bytes import LineBytes, Mask, Scratch
 from loki_py.model.batch import Rows
 
 
@@ -27,48 +27,58 @@ class LevelDetector:
     Args:
         names: the fields that hold a level, the most important first.
         json_depth_max: how many objects deep to look in JSON; 0 is no bound.
+
+    Not thread-safe: buffers are used again.
     """
 
     def __init__(self, names: Sequence[str], *, json_depth_max: int) -> None:
         self._names = folded_names(names)
         self._json = JsonLevels(tuple(names), json_depth_max)
+        self._scratch = Scratch()
 
     def codes_of(self, line: "pa.LargeStringArray") -> Codes:
         """Return for each line a position in `level_words.LEVELS`."""
-        lines = LineBytes(line)
-        codes = np.zeros(len(lines), np.uint8)
-        is_json = json_rows(lines)
-        if not is_json.any():
-            self._fill_logfmt(codes, line, lines)
+        lines = LineBytes(line, self._scratch)
+        rows = json_rows(lines)
+        if not len(rows):
+            codes = self._logfmt_codes(line, lines)
         else:
-            rows = np.flatnonzero(is_json)
-            codes[rows] = self._json.codes_of(_of_rows(line, lines, rows))
-            others = np.flatnonzero(~is_json)
+            codes = np.zeros(len(lines), np.uint8)
+            codes[rows] = self._json.codes_of(self._of_rows(line, lines, rows))
+            is_other = np.ones(len(lines), np.bool_)
+            is_other[rows] = False
+            others = np.flatnonzero(is_other)
             if len(others):
                 rest = line.take(pa.array(others))
-                filled = codes[others]
-                self._fill_logfmt(filled, rest, LineBytes(rest))
-                codes[others] = filled
+                inner = LineBytes(rest, self._scratch, depth=1)
+                codes[others] = self._logfmt_codes(rest, inner)
         left = np.flatnonzero(codes == UNKNOWN)
         if len(left):
-            codes[left] = text_codes(_of_rows(line, lines, left))
+            codes[left] = text_codes(self._of_rows(line, lines, left))
         return codes
 
-    def _fill_logfmt(
-        self, codes: Codes, line: "pa.LargeStringArray", lines: LineBytes
-    ) -> None:
-        """Set the codes of lines that have a level field."""
+    def _logfmt_codes(self, line: "pa.LargeStringArray", lines: LineBytes) -> Codes:
+        """Return the codes of lines that have a level field, else UNKNOWN."""
+        codes = np.zeros(len(lines), np.uint8)
         if not self._names:
-            return
+            return codes
         rows, found = first_name_codes(lines, self._names[0])
         codes[rows] = found
+        if len(rows) == len(lines) or len(self._names) == 1:
+            return codes
         without: Mask = np.ones(len(lines), np.bool_)
         without[rows] = False
         left = np.flatnonzero(without)
-        if len(left) and len(self._names) > 1:
-            rows, found = other_name_codes(_of_rows(line, lines, left), self._names[1:])
-            codes[left[rows]] = found
+        rows, found = other_name_codes(
+            self._of_rows(line, lines, left), self._names[1:]
+        )
+        codes[left[rows]] = found
+        return codes
 
-
-def _of_rows(line: "pa.LargeStringArray", lines: LineBytes, rows: Rows) -> LineBytes:
-    return lines if len(rows) == len(lines) else LineBytes(line.take(pa.array(rows)))
+    def _of_rows(
+        self, line: "pa.LargeStringArray", lines: LineBytes, rows: Rows
+    ) -> LineBytes:
+        if len(rows) == len(lines):
+            return lines
+        taken = line.take(pa.array(rows))
+        return LineBytes(taken, self._scratch, depth=lines.depth + 1)

@@ -17,8 +17,34 @@ Words = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 PADDING = 32
+SCRATCH_BYTES_MAX = 4 << 20
+"""Larger buffers are not kept for the next batch."""
+
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
+_BIT_5 = np.uint8(0x20)
+_ONE = np.uint64(1)
+_DENSE = 16
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
+
+
+class Scratch:
+    """Buffers that are used again: fresh pages cost more than the work on them.
+
+    Each depth of nested use has its own buffers. At most three depths times
+    four times SCRATCH_BYTES_MAX are kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, str], Bytes] = {}
+
+    def get(self, depth: int, name: str, size: int) -> Bytes:
+        """Return `size` bytes of anything, the same memory for the same name."""
+        found = self._kept.get((depth, name))
+        if found is None or len(found) < size:
+            found = np.empty(size, np.uint8)
+            if size <= SCRATCH_BYTES_MAX:
+                self._kept[depth, name] = found
+        return found[:size]
 
 
 class LineBytes:
@@ -30,19 +56,44 @@ class LineBytes:
         start, end: the range of each row in them.
     """
 
-    def __init__(self, line: "pa.LargeStringArray") -> None:
+    def __init__(
+        self, line: "pa.LargeStringArray", scratch: Scratch, *, depth: int = 0
+    ) -> None:
         offsets = offsets_of(line)
         first, last = int(offsets[0]), int(offsets[-1])
-        self.raw: Bytes = np.zeros(last - first + 2 * PADDING, np.uint8)
-        if last > first:
+        size = last - first
+        self._scratch, self.depth = scratch, depth
+        self._size = (size + 2 * PADDING + 7) & ~7
+        self.raw: Bytes = scratch.get(depth, "raw", self._size)
+        self.raw[:PADDING] = 0
+        self.raw[PADDING + size :] = 0
+        if size:
             data = np.frombuffer(line.buffers()[2], np.uint8)
-            self.raw[PADDING:-PADDING] = data[first:last]
-        self.low: Bytes = self.raw | np.uint8(0x20)
+            self.raw[PADDING : PADDING + size] = data[first:last]
+        self.low: Bytes = scratch.get(depth, "low", self._size)
+        np.bitwise_or(self.raw, _BIT_5, out=self.low)
         edges = offsets + (PADDING - first)
         self.start, self.end = edges[:-1], edges[1:]
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def mask(self, name: str) -> Mask:
+        """Return a mask over all positions, with anything in it, to be overwritten."""
+        return self._scratch.get(self.depth, name, self._size).view(np.bool_)
+
+    def where(self, byte: int) -> Rows:
+        """Return, ascending, where a byte stands."""
+        return true_positions(
+            np.equal(self.raw, np.uint8(byte), out=self.mask("first"))
+        )
+
+    def where_after(self, byte: int, before: int) -> Rows:
+        """Return where `byte` stands after a `before` of either case."""
+        last = np.equal(self.low, np.uint8(before), out=self.mask("first"))
+        mask = np.equal(self.raw, np.uint8(byte), out=self.mask("second"))
+        np.bitwise_and(mask[1:], last[:-1], out=mask[1:])
+        return true_positions(mask)
 
     def row_of(self, at: Rows) -> Rows:
         """Return the row of each position, positions in ascending order."""
@@ -59,11 +110,13 @@ class LineBytes:
             exact: whether case matters; otherwise `text` has bit 5 set.
         """
         view = self.raw_words if exact else self.low_words
-        good = np.ones(len(at), np.bool_)
+        good: Mask | None = None
         for begin in range(0, len(text), 8):
             part = text[begin : begin + 8]
             words = view[at + begin] & _MASKS[len(part)]
-            good &= words == np.uint64(int.from_bytes(part, "little"))
+            equal = words == np.uint64(int.from_bytes(part, "little"))
+            good = equal if good is None else good & equal
+        assert good is not None
         return good
 
     @cached_property
@@ -79,7 +132,7 @@ class LineBytes:
     @cached_property
     def quotes(self) -> Rows:
         """Where double quotes stand that no backslash escapes."""
-        at: Rows = np.flatnonzero(self.raw == _QUOTE)
+        at = self.where(_QUOTE)
         suspect = self.raw[at - 1] == _BACKSLASH
         if not suspect.any():
             return at
@@ -88,7 +141,7 @@ class LineBytes:
 
     def _is_escaped(self, at: Rows) -> Mask:
         """Return whether an odd number of backslashes stands before each position."""
-        slashes = np.flatnonzero(self.raw == _BACKSLASH)
+        slashes = self.where(_BACKSLASH)
         begins = np.r_[True, np.diff(slashes) > 1]
         run_start = slashes[begins][np.cumsum(begins) - 1]
         nearest = np.maximum(np.searchsorted(slashes, at) - 1, 0)
@@ -97,17 +150,47 @@ class LineBytes:
         escaped: Mask = run % 2 == 1
         return escaped
 
-    def count_before(self, marks: Rows, at: Rows, rows: Rows) -> Rows:
-        """Return how many of the sorted `marks` lie between row start and position."""
-        if not len(marks):
-            return np.zeros(len(at), np.int64)
-        counts: Rows = np.searchsorted(marks, at)
-        counts -= np.searchsorted(marks, self.start[rows])
-        return counts
+    def in_quotes(self, at: Rows, rows: Rows) -> Mask:
+        """Return whether an odd number of quotes stands in the row before each."""
+        quotes = self.quotes
+        if not len(quotes):
+            return np.zeros(len(at), np.bool_)
+        index = np.searchsorted(quotes, at)
+        odd: Mask = np.zeros(len(at), np.bool_)
+        # Most often no quote stands before the position in its own row.
+        some = np.flatnonzero((index > 0) & (quotes[index - 1] >= self.start[rows]))
+        if len(some):
+            first = np.searchsorted(quotes, self.start[rows[some]])
+            odd[some] = (index[some] - first) % 2 == 1
+        return odd
 
 
 def _words(data: Bytes) -> Words:
     return np.ndarray((len(data) - 7,), dtype="<u8", buffer=data.data, strides=(1,))
+
+
+def true_positions(mask: Mask) -> Rows:
+    """Return, ascending, where a mask of a multiple of eight places is true."""
+    words = mask.view(np.uint64)
+    hot = (words != 0).nonzero()[0]
+    if len(hot) > len(words) // _DENSE:
+        dense: Rows = mask.nonzero()[0]
+        return dense
+    left = words[hot]
+    found: list[Rows] = []
+    while len(left):
+        bit = np.bitwise_count((left & (~left + _ONE)) - _ONE)
+        found.append(hot * 8 + (bit >> 3))
+        left &= left - _ONE
+        if not left.any():
+            break
+        more = left != 0
+        left, hot = left[more], hot[more]
+    if len(found) == 1:
+        return found[0]
+    at: Rows = np.concatenate([hot[:0], *found])
+    at.sort()
+    return at
 
 
 def first_of_each(rows: Rows) -> Mask:
