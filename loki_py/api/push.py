@@ -5,14 +5,14 @@ are read once, the body is collected under its cap, and the answer is two sends.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
 from loki_py.api.errors import Failure, failure_of
 from loki_py.api.services import PushService
-from loki_py.runtime.logs import logger_of
+from loki_py.runtime.logs import Throttle, logger_of
 from loki_py.wire.push import PushDecoder
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -46,6 +46,7 @@ class PushRoute:
     pusher: PushService
     context: ApiContext
     caps: PushCaps
+    throttle: Throttle = field(default_factory=Throttle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one push."""
@@ -58,7 +59,7 @@ class PushRoute:
             failure = failure_of(error)
             status = failure.status
             if failure.is_ours:
-                _log.error("push failed", status=status, error=repr(error))
+                self._tell(status, error)
             await _send_failure(failure, send)
         else:
             await send(_NO_CONTENT)
@@ -69,6 +70,13 @@ class PushRoute:
             status=status,
             duration_ns=context.clock.monotonic_ns() - started_ns,
         )
+
+    def _tell(self, status: int, error: Exception) -> None:
+        dropped = self.throttle.take(self.context.clock.monotonic_ns())
+        if dropped is not None:
+            _log.error(
+                "push failed", status=status, error=repr(error), not_told=dropped
+            )
 
     async def _accept(self, scope: Scope, receive: Receive) -> None:
         self.context.check_running()

@@ -78,6 +78,28 @@ def logger_of(component: str) -> structlog.typing.FilteringBoundLogger:
     return logger
 
 
+@dataclass(slots=True)
+class Throttle:
+    """Lets one event a period through and counts the others.
+
+    For events that clients cause: a flood of them must not become a flood of
+    log lines.
+    """
+
+    period_ns: int = 1_000_000_000
+    _next_ns: int = 0
+    _dropped: int = 0
+
+    def take(self, now_ns: int) -> int | None:
+        """Return how many were dropped since the last, None to drop this one."""
+        if now_ns < self._next_ns:
+            self._dropped += 1
+            return None
+        dropped, self._dropped = self._dropped, 0
+        self._next_ns = now_ns + self.period_ns
+        return dropped
+
+
 class _LibraryEvents(logging.Handler):
     """Turns a library's log record into one of our events."""
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import structlog
 
-from loki_py.runtime.logs import configure_logs, logger_of
+from loki_py.runtime.logs import Throttle, configure_logs, logger_of
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +81,15 @@ def test_exception_is_told_in_one_line(capsys):
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "TypeError" in told
+
+
+def test_throttle_lets_one_through_and_counts_the_others():
+    throttle = Throttle(period_ns=10)
+
+    assert [throttle.take(now_ns) for now_ns in (100, 101, 109, 110, 120)] == [
+        0,
+        None,
+        None,
+        2,
+        0,
+    ]
