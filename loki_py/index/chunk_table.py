@@ -1,13 +1,30 @@
-"""All flushed chunks of one tenant, found by labels and time."""
+"""All flushed chunks of one tenant, found by labels and time.
+
+Chunks are columns; matchers are tried on distinct label sets only. A change
+puts a new tuple of pieces in place of the old one, so that readers on other
+threads see the table before or after it, without a lock.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
-from loki_py.index.files import IndexFile
+from loki_py.index.files import IndexFile, PackRef
+from loki_py.index.series import SeriesMask, SeriesTable
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
+
+PIECES_MAX = 32
+"""Beyond, pieces are joined: a look-up costs some 50 µs a piece."""
+
+__all__ = ["ChunkSelection", "ChunkTable", "PackRef"]
+
+REF_COLUMNS = [
+    "stream", "from", "through", "entries", "bytes",
+    "row_group_first", "row_groups", "row_first", "rows", "pack",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,34 +32,33 @@ class ChunkSelection:
     """The chunks that match.
 
     Attributes:
-        streams: the label sets that `refs` refers to.
+        streams: the label sets that `refs` refers to, each with a chunk or more.
         refs: one row per chunk: `stream` (u32, position in `streams`),
             `from`, `through` (i64 ns, inclusive), `entries`, `bytes`,
-            `row_group_first`, `row_groups`, `row_first`, `rows`, `pack` (u32,
-            position in `packs`); sorted by (pack, row_first).
+            `row_group_first`, `row_groups`, `row_first`, `rows` (i64), `pack`
+            (u32, position in `packs`); sorted by (pack, row_first).
         packs: the packs that `refs` refers to.
     """
 
     streams: Sequence[LabelSet]
     refs: pl.DataFrame
-    packs: Sequence["PackRef"]
-
-
-@dataclass(frozen=True, slots=True)
-class PackRef:
-    """Where a pack lies and how to check it."""
-
-    key: str
-    object_bytes: int
-    footer_bytes: int
-    sha256: str
+    packs: Sequence[PackRef]
 
 
 class ChunkTable:
     """Chunks of many index files; files come and go.
 
-    One writer at a time; a reader sees the table before or after a change.
+    One writer at a time, readers whenever they like.
     """
+
+    def __init__(self) -> None:
+        self._series = SeriesTable()
+        self._file_numbers: dict[str, int] = {}
+        self._replaced: set[str] = set()
+        self._packs: list[PackRef] = []
+        self._pack_numbers: dict[str, int] = {}
+        self._pieces: tuple[pl.DataFrame, ...] = ()
+        self._files_seen = 0
 
     def add(self, key: str, file: IndexFile) -> None:
         """Take the file's chunks in, and ignore the files it replaces from now on.
@@ -50,37 +66,148 @@ class ChunkTable:
         A file that another one replaces stays ignored, in whatever order they
         come. Adding a key twice changes nothing.
         """
-        raise NotImplementedError
+        if key in self._file_numbers:
+            return
+        replaced = self._numbers_of(file.replaces)
+        self._replaced.update(file.replaces)
+        self._file_numbers[key] = self._files_seen
+        self._files_seen += 1
+        pieces = _without_files(self._pieces, replaced)
+        if key not in self._replaced and len(file.chunks):
+            pieces = (*pieces, self._piece_of(file, self._file_numbers[key]))
+        self._pieces = _joined(pieces)
 
     def remove(self, key: str) -> None:
-        """Forget the file (and what it replaces); unknown keys are fine."""
-        raise NotImplementedError
+        """Forget the file; unknown keys are fine.
+
+        What the file replaced stays replaced: a file that is gone was itself
+        replaced by one that holds the same chunks.
+        """
+        number = self._file_numbers.pop(key, None)
+        if number is not None:
+            self._replaced.discard(key)
+            self._pieces = _without_files(self._pieces, [number])
 
     @property
     def keys(self) -> frozenset[str]:
         """The files taken in, replaced ones included."""
-        raise NotImplementedError
+        return frozenset(self._file_numbers)
 
     def select(
         self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
     ) -> ChunkSelection:
         """Return the chunks of matching streams with entries in [start, end)."""
-        raise NotImplementedError
+        found = self._chunks(matchers, start_ns=start_ns, end_ns=end_ns)
+        if not found:
+            return ChunkSelection((), _NO_REFS, ())
+        chunks = pl.concat(found)
+        series, stream = np.unique(chunks["series"].to_numpy(), return_inverse=True)
+        used, pack = np.unique(chunks["pack"].to_numpy(), return_inverse=True)
+        refs = chunks.with_columns(
+            pl.Series("stream", stream.astype(np.uint32)),
+            pl.Series("pack", pack.astype(np.uint32)),
+        ).select(REF_COLUMNS)
+        return ChunkSelection(
+            self._series.labels(series.tolist()),
+            refs.sort("pack", "row_first"),
+            tuple(self._packs[number] for number in used.tolist()),
+        )
 
     def label_names(
         self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
     ) -> list[str]:
         """Return names of labels on matching streams with chunks in the time."""
-        raise NotImplementedError
+        return self._series.names(self._found(matchers, start_ns, end_ns))
 
     def label_values(
         self, name: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
     ) -> list[str]:
         """Return the label's values on matching streams with chunks in the time."""
-        raise NotImplementedError
+        return self._series.values(name, self._found(matchers, start_ns, end_ns))
 
     def series(
         self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
     ) -> list[LabelSet]:
         """Return the label sets of matching streams with chunks in the time."""
-        raise NotImplementedError
+        found = self._found(matchers, start_ns, end_ns)
+        return list(self._series.labels(np.flatnonzero(found).tolist()))
+
+    def _found(
+        self, matchers: Sequence[Matcher], start_ns: int, end_ns: int
+    ) -> SeriesMask:
+        found = self._chunks(matchers, start_ns=start_ns, end_ns=end_ns)
+        mask = np.zeros(len(self._series), dtype=np.bool_)
+        for chunks in found:
+            mask[chunks["series"].to_numpy()] = True
+        return mask
+
+    def _chunks(
+        self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> list[pl.DataFrame]:
+        # Pieces first: every series in them is in the series table by then.
+        pieces = self._pieces
+        wanted = self._series.select(matchers)
+        if not wanted.any():
+            return []
+        every = bool(wanted.all())
+        found = []
+        for piece in pieces:
+            hit = (piece["through"].to_numpy() >= start_ns) & (
+                piece["from"].to_numpy() < end_ns
+            )
+            if not every:
+                hit &= wanted[piece["series"].to_numpy()]
+            if hit.all():
+                found.append(piece)
+            elif hit.any():
+                found.append(piece[np.flatnonzero(hit)])
+        return found
+
+    def _piece_of(self, file: IndexFile, number: int) -> pl.DataFrame:
+        series = self._series.numbers_of(file.labels)
+        packs = np.array([self._pack_number(ref) for ref in file.packs], np.uint32)
+        return file.chunks.with_columns(
+            pl.Series("series", series[file.chunks["series"].to_numpy()]),
+            pl.Series("pack", packs[file.chunks["pack"].to_numpy()]),
+            pl.lit(number, pl.UInt32).alias("file"),
+        )
+
+    def _pack_number(self, ref: PackRef) -> int:
+        number = self._pack_numbers.get(ref.key)
+        if number is None:
+            number = self._pack_numbers[ref.key] = len(self._packs)
+            self._packs.append(ref)
+        return number
+
+    def _numbers_of(self, keys: Sequence[str]) -> list[int]:
+        held = self._file_numbers
+        return [held[key] for key in keys if key in held]
+
+
+def _without_files(
+    pieces: tuple[pl.DataFrame, ...], numbers: Sequence[int]
+) -> tuple[pl.DataFrame, ...]:
+    if not numbers:
+        return pieces
+    kept = (piece.filter(~pl.col("file").is_in(numbers)) for piece in pieces)
+    return tuple(piece for piece in kept if len(piece))
+
+
+def _joined(pieces: tuple[pl.DataFrame, ...]) -> tuple[pl.DataFrame, ...]:
+    """Return pieces, the smaller half joined where they are too many.
+
+    Each chunk is copied about log(files) times in all.
+    """
+    if len(pieces) <= PIECES_MAX:
+        return pieces
+    by_size = sorted(pieces, key=len)
+    small = by_size[: PIECES_MAX // 2]
+    return (*by_size[PIECES_MAX // 2 :], pl.concat(small, rechunk=True))
+
+
+_NO_REFS = pl.DataFrame(
+    schema={
+        name: pl.UInt32 if name in {"stream", "pack"} else pl.Int64
+        for name in REF_COLUMNS
+    }
+)

@@ -31,7 +31,8 @@ def values_matched(
     hit = np.full(len(values), negated)
     for literal in literals:
         position = position_of.get(literal)
-        if position is not None:
+        # A writer may have added one since; it is in no column of ours yet.
+        if position is not None and position < len(hit):
             hit[position] = not negated
     return hit
 
