@@ -86,7 +86,7 @@ class Frame:
 
     Label columns are String with null for "has no such label". A parsed label
     hides a metadata label of its name, and both hide a stream label. Errors
-    are labels of their own kind: the first of a row wins.
+    are labels of their own kind.
     """
 
     __slots__ = (
@@ -265,14 +265,15 @@ class Frame:
         twin.preserved = self.preserved
         return twin
 
-    def set_error(self, where: Mask, error: str, details: pl.Series | str) -> None:
-        """Set the error of rows that have none yet; details are per row or one text."""
-        if self.error is not None:
-            where = where & self.error.is_null().to_numpy()
+    def set_error(self, where: Mask, error: str, details: pl.Series) -> None:
+        """Set the error of rows; the last counts, but for details that it lacks."""
         if not where.any():
             return
-        self.error = self._chosen(where, error, self.error)
-        self.error_details = self._chosen(where, details, self.error_details)
+        mask = pl.Series(where)
+        old = NULL if self.error is None else self.error
+        self.error = pl.Series([error]).zip_with(mask, old)
+        old_details = NULL if self.error_details is None else self.error_details
+        self.error_details = details.zip_with(mask & details.is_not_null(), old_details)
 
     def has_error(self) -> Mask:
         """Return where a row has an error."""
@@ -310,13 +311,6 @@ class Frame:
             self.error = self.error.filter(mask)
         if self.error_details is not None:
             self.error_details = self.error_details.filter(mask)
-
-    def _chosen(
-        self, where: Mask, new: pl.Series | str, old: pl.Series | None
-    ) -> pl.Series:
-        values = pl.Series([new], dtype=pl.String) if isinstance(new, str) else new
-        below = NULL if old is None else old
-        return values.zip_with(pl.Series(where), below)
 
 
 NULL = pl.Series([None], dtype=pl.String)

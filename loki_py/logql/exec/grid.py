@@ -129,41 +129,24 @@ def _slide(
 ) -> Fields:
     """Combine runs of `span` buckets that begin at `first` and every `stride`.
 
-    The buckets are cut into blocks of `span`; a run is the end of one block and
-    the beginning of the next, so running combinations from both ends of every
-    block answer all runs, at a cost that does not depend on `span`.
+    Runs of 1, 2, 4, … buckets are combined from runs of half their length; a
+    run of `span` is made of those that `span` has in binary. The cost grows
+    with the buckets and the logarithm of `span`.
     """
     starts = first + stride * np.arange(count)
-    if span == 1:
-        return tuple(field[:, starts] for field in fields)
-    rows, buckets = fields[0].shape
-    blocks = -(-buckets // span)
-    padding = blocks * span - buckets
-    cut = tuple(
-        np.pad(field, ((0, 0), (0, padding))).reshape(rows, blocks, span)
-        for field in fields
-    )
-    heads = _running(cut, combine, backwards=False)
-    tails = _running(cut, combine, backwards=True)
-    flat_heads = tuple(head.reshape(rows, -1) for head in heads)
-    flat_tails = tuple(tail.reshape(rows, -1) for tail in tails)
-    left = tuple(tail[:, starts] for tail in flat_tails)
-    ends = np.minimum(starts + span - 1, blocks * span - 1)
-    right = tuple(head[:, ends] for head in flat_heads)
-    whole = starts % span == 0
-    both = combine(left, right)
-    return tuple(np.where(whole, a, b) for a, b in zip(left, both, strict=True))
-
-
-def _running(cut: Fields, combine: Combine, *, backwards: bool) -> Fields:
-    """Return running combinations inside each block, from its start or its end."""
-    span = cut[0].shape[2]
-    out = tuple(field.copy() for field in cut)
-    positions = range(span - 2, -1, -1) if backwards else range(1, span)
-    for at in positions:
-        here = tuple(field[:, :, at] for field in out)
-        near = tuple(field[:, :, at + (1 if backwards else -1)] for field in out)
-        joined = combine(here, near) if backwards else combine(near, here)
-        for field, values in zip(out, joined, strict=True):
-            field[:, :, at] = values
-    return out
+    runs = fields
+    length = 1
+    taken = 0
+    out: Fields | None = None
+    while True:
+        if span & length:
+            part = tuple(field[:, starts + taken] for field in runs)
+            out = part if out is None else combine(out, part)
+            taken += length
+        if 2 * length > span:
+            assert out is not None
+            return out
+        left = tuple(field[:, :-length] for field in runs)
+        right = tuple(field[:, length:] for field in runs)
+        runs = combine(left, right)
+        length *= 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from loki_py.errors import QueryInvalid
 from loki_py.logql.ast_metric import Grouping
-from loki_py.logql.exec.frame import Frame, StreamTables
+from loki_py.logql.exec.frame import Frame, Mask, StreamTables
 from loki_py.logql.exec.grid import Windows
 from loki_py.logql.exec.series import series_of
 from loki_py.logql.exec.summaries import Block, Summary
@@ -64,6 +64,8 @@ class RangeEvaluator:
     Args:
         grouping: which labels make a series; None for all.
         without_label: the unwrapped label.
+        absent: the labels of the only series, which is 1 where there are no
+            samples; None for series of samples.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class RangeEvaluator:
         summary: Summary,
         grouping: Grouping | None,
         without_label: str | None,
+        absent: Labels | None = None,
     ) -> None:
         self.columns = pipeline.columns
         self.rows_kept = 0
@@ -84,6 +87,7 @@ class RangeEvaluator:
         self._summary = summary
         self._grouping = grouping
         self._without_label = without_label
+        self._absent = absent
         self._tables = StreamTables()
         self._ids: dict[Labels, int] = {}
 
@@ -121,6 +125,9 @@ class RangeEvaluator:
     def finish(self) -> Table:
         """Return the series with a value wherever a window has samples."""
         values, present = self._summary.finish(len(self._ids))
+        if self._absent is not None:
+            nowhere: Mask = ~present.any(axis=0).reshape(1, -1)
+            return Table([self._absent], np.ones(nowhere.shape), nowhere).with_points()
         return Table(list(self._ids), values, present).with_points()
 
 

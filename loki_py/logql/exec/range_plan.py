@@ -1,5 +1,7 @@
 """From a range aggregation to its scan and evaluator."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from loki_py.logql import ast_metric as metric
@@ -12,6 +14,8 @@ from loki_py.logql.stages.line_filter import literals_of
 from loki_py.logql.stages.pipeline import Pipeline, hints_of
 from loki_py.logql.stages.stage import Wants
 from loki_py.logql.stages.unwrap import Unwrapped
+from loki_py.model.matchers import Matcher, MatchType
+from loki_py.model.results import Labels
 from loki_py.model.scan import Scan
 
 _SUMMABLE = {
@@ -95,6 +99,21 @@ def evaluator_of(
         summary=summary_of(aggregation, windows),
         grouping=aggregation.grouping,
         without_label=None if unwrap is None else unwrap.label,
+        absent=absent_labels(aggregation.range.query.matchers)
+        if aggregation.function is RangeFunction.ABSENT_OVER_TIME
+        else None,
+    )
+
+
+def absent_labels(matchers: Sequence[Matcher]) -> Labels:
+    """Return the labels that a stream would have that is not there."""
+    counts = Counter(matcher.name for matcher in matchers)
+    return tuple(
+        sorted(
+            (matcher.name, matcher.value)
+            for matcher in matchers
+            if matcher.type is MatchType.EQUAL and counts[matcher.name] == 1
+        )
     )
 
 

@@ -10,7 +10,12 @@ from loki_py.logql.ast_metric import RangeFunction
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.exec.grid import Fields, Ints, Windows
 from loki_py.logql.exec.reductions import COUNT, FUNCTIONS, RATE_OF_ENTRIES, Function
-from loki_py.logql.exec.whole_windows import Valued, counter_rates, quantiles_at
+from loki_py.logql.exec.whole_windows import (
+    Valued,
+    WindowRuns,
+    counter_rates,
+    quantiles_at,
+)
 from loki_py.model.results import Floats
 
 _HELD_STATES_MAX = 1_000_000
@@ -181,8 +186,14 @@ class SampleSummary:
             highs[i] = edges[i] + np.searchsorted(own, ends, side="right")
         present = highs > lows
         values = np.zeros((count, points))
+        runs = WindowRuns(
+            times_ns=times,
+            values=samples,
+            lows=lows[present],
+            highs=highs[present],
+            ends_ns=np.broadcast_to(ends, present.shape)[present],
+            range_ns=self._windows.range_ns,
+        )
         with np.errstate(all="ignore"):
-            values[present] = self._valued(
-                times, samples, lows[present], highs[present], self._windows.range_ns
-            )
+            values[present] = self._valued(runs)
         return values, present

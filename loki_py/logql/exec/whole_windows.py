@@ -1,10 +1,10 @@
 """Functions of all samples of a window: quantiles and counter rates.
 
-Samples are sorted by series and time; a window is a run [low, high) of them,
-never empty.
+Pure numpy on sorted samples; a window is a run of them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -19,15 +19,30 @@ _EXTRAPOLATION = 1.1
 """A gap to the window's edge below this many mean gaps is thought to be filled."""
 
 
-Valued: TypeAlias = Callable[[Ints, Floats, Ints, Ints, int], Floats]
-"""(times, values, low of each window, high of each window, range) to values."""
+@dataclass(frozen=True, slots=True)
+class WindowRuns:
+    """Windows as runs [lows, highs) of samples, never empty.
+
+    Attributes:
+        times_ns, values: all samples, sorted by series and time.
+        ends_ns: the last time of each window; it began after ends_ns - range_ns.
+    """
+
+    times_ns: Ints
+    values: Floats
+    lows: Ints
+    highs: Ints
+    ends_ns: Ints
+    range_ns: int
+
+
+Valued: TypeAlias = Callable[[WindowRuns], Floats]
+"""The value of each window."""
 
 
 def quantiles_at(quantile: float) -> Valued:
     """Return the function to the quantile of each window, interpolated linearly."""
-    return lambda _times, values, lows, highs, _range: quantiles(
-        quantile, values, lows, highs
-    )
+    return lambda runs: quantiles(quantile, runs.values, runs.lows, runs.highs)
 
 
 def quantiles(quantile: float, values: Floats, lows: Ints, highs: Ints) -> Floats:
@@ -65,25 +80,27 @@ def _quantiles(quantile: float, values: Floats, lows: Ints, highs: Ints) -> Floa
     return result
 
 
-def counter_rates(
-    times_ns: Ints, values: Floats, lows: Ints, highs: Ints, range_ns: int
-) -> Floats:
+def counter_rates(runs: WindowRuns) -> Floats:
     """Return the per-second increase of a counter in each window.
 
     A fall is a reset: the counter is thought to have begun at zero again. The
-    increase between the first and the last sample is extrapolated towards the
-    window's start, as far as the samples' spacing makes likely.
+    increase between the first and the last sample is extrapolated towards both
+    ends of the window, as far as the samples' spacing makes likely and not to
+    where the counter would have been below zero.
     """
+    times_ns, values, lows, last = runs.times_ns, runs.values, runs.lows, runs.highs - 1
     falls = np.where(values[1:] < values[:-1], values[:-1], 0.0)
     lost = np.concatenate(([0.0], np.cumsum(falls)))
-    last = highs - 1
     increase = values[last] - values[lows] + lost[last] - lost[lows]
     sampled = (times_ns[last] - times_ns[lows]) / 1e9
     gap = sampled / np.maximum(last - lows, 1)
-    to_start = np.full(len(lows), range_ns / 1e9)
+    to_start = (times_ns[lows] - (runs.ends_ns - runs.range_ns)) / 1e9
+    to_end = (runs.ends_ns - times_ns[last]) / 1e9
     to_zero = sampled * (values[lows] / increase)
     grows = (increase > 0) & (values[lows] >= 0)
     to_start = np.where(grows & (to_zero < to_start), to_zero, to_start)
-    reach = sampled + np.where(to_start < gap * _EXTRAPOLATION, to_start, gap / 2)
-    rate = increase * (reach / sampled) / (range_ns / 1e9)
+    likely = gap * _EXTRAPOLATION
+    reach = sampled + np.where(to_start < likely, to_start, gap / 2)
+    reach += np.where(to_end < likely, to_end, gap / 2)
+    rate = increase * (reach / sampled) / (runs.range_ns / 1e9)
     return np.where(last > lows, rate, 0.0)

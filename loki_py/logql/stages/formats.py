@@ -1,37 +1,89 @@
 """`| line_format` and `| label_format`: templates, by column where they are plain."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 
 import polars as pl
 
 from loki_py.logql import ast
-from loki_py.logql.exec.frame import Frame, Mask, constant
+from loki_py.logql.exec.frame import (
+    ERROR,
+    ERROR_DETAILS,
+    NULL,
+    Frame,
+    Mask,
+    constant,
+)
 from loki_py.logql.stages.stage import Apply, Names, Wants
+from loki_py.logql.template.errors import TemplateError
+from loki_py.logql.template.nodes import Dot, FieldPath, Variable
+from loki_py.logql.template.template import LABEL, LINE, Field, compile_template
 
 TEMPLATE_ERROR = "TemplateFormatErr"
 
-_FIELD = re.compile(r"\{\{\s*\.([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a template makes of rows.
+
+    Attributes:
+        texts: null where the template failed.
+        details: why it failed; null where it did not.
+    """
+
+    texts: pl.Series
+    details: pl.Series
 
 
-def plain_parts(template: str) -> list[str] | None:
-    """Return literals and label names in turns, None where there is more to it."""
-    parts = _FIELD.split(template)
-    if any("{{" in literal or "}}" in literal for literal in parts[::2]):
-        return None
-    return parts
+class Filling:
+    """A template for frames.
+
+    Attributes:
+        reads: the labels that it looks at; None where that is not known.
+    """
+
+    def __init__(self, source: str, *, name: str) -> None:
+        self._template = compile_template(source, name=name)
+        self._parts = self._template.plain_parts
+        self.reads = _names_read(self._template.tree.body)
+        # A constant column says nothing about rows, so defined bodies that
+        # read labels make the template read them all.
+        if self._template.tree.definitions:
+            self.reads = None
+
+    def fill(self, frame: Frame) -> Filled:
+        """Return what the template makes of each row."""
+        if self._parts is not None:
+            return Filled(_joined(self._parts, frame), NULL)
+        texts: list[str | None] = []
+        details: list[str | None] = []
+        lines = [""] * len(frame) if frame.line is None else frame.line.to_list()
+        rows = zip(
+            _label_maps(frame, self.reads),
+            lines,
+            frame.timestamp_ns.tolist(),
+            strict=True,
+        )
+        for labels, line, timestamp_ns in rows:
+            try:
+                texts.append(self._template.execute(labels, line, timestamp_ns))
+                details.append(None)
+            except TemplateError as error:
+                texts.append(None)
+                details.append(str(error))
+        return Filled(
+            pl.Series(texts, dtype=pl.String), pl.Series(details, dtype=pl.String)
+        )
 
 
 def line_format(stage: ast.LineFormat, wants: Wants) -> Apply:  # noqa: ARG001
     """Replace the lines by what the template makes of the labels."""
-    fill = filling(stage.template)
+    filling = Filling(stage.template, name=LINE)
 
     def apply(frame: Frame) -> None:
-        lines, failed, details = fill(frame, None)
-        if failed is not None:
-            frame.set_error(failed, TEMPLATE_ERROR, details)
-            lines = frame.lines.zip_with(pl.Series(failed), lines)
-        frame.line = lines
+        filled = filling.fill(frame)
+        _set_failures(frame, filled)
+        frame.line = filled.texts.zip_with(filled.texts.is_not_null(), frame.lines)
 
     return apply
 
@@ -41,48 +93,45 @@ def label_format(stage: ast.LabelFormat, wants: Wants) -> Apply:  # noqa: ARG001
 
     Every template of a stage sees the labels as they are at its first one.
     """
-    steps: list[tuple[ast.LabelRename | ast.LabelTemplate, Fill | None]] = [
-        (one, filling(one.template) if isinstance(one, ast.LabelTemplate) else None)
+    steps: list[tuple[ast.LabelRename | ast.LabelTemplate, Filling | None]] = [
+        (
+            one,
+            Filling(one.template, name=LABEL)
+            if isinstance(one, ast.LabelTemplate)
+            else None,
+        )
         for one in stage.assignments
     ]
 
     def apply(frame: Frame) -> None:
         seen: Frame | None = None
-        for assignment, fill in steps:
-            if fill is None:
+        for assignment, filling in steps:
+            if filling is None:
                 assert isinstance(assignment, ast.LabelRename)
                 frame.rename(assignment.source, assignment.target)
                 continue
             seen = seen or frame.copy()
-            values, failed, details = fill(seen, None)
-            if failed is not None:
-                frame.set_error(failed, TEMPLATE_ERROR, details)
-            frame.set_parsed(
-                assignment.target, values, None if failed is None else ~failed
-            )
+            filled = filling.fill(seen)
+            _set_failures(frame, filled)
+            frame.set_parsed(assignment.target, filled.texts)
 
     return apply
 
 
-Fill = Callable[[Frame, None], tuple[pl.Series, Mask | None, pl.Series | str]]
+def _set_failures(frame: Frame, filled: Filled) -> None:
+    if filled.details.null_count() < len(filled.details):
+        failed: Mask = filled.details.is_not_null().to_numpy()
+        frame.set_error(failed, TEMPLATE_ERROR, filled.details)
 
 
-def filling(template: str) -> Fill:
-    """Return the function from a frame to the template's texts and its failures."""
-    parts = plain_parts(template)
-    if parts is None:
-        raise NotImplementedError
-    return lambda frame, _: (_filled(parts, frame), None, "")
-
-
-def _filled(parts: Sequence[str], frame: Frame) -> pl.Series:
+def _joined(parts: Sequence[str | Field], frame: Frame) -> pl.Series:
+    """Return the literals and label values of each row, joined."""
     columns = []
-    for index, part in enumerate(parts):
-        if index % 2 == 0:
-            if part:
-                columns.append(constant(part, len(frame)))
+    for part in parts:
+        if isinstance(part, str):
+            columns.append(constant(part, len(frame)))
             continue
-        values = frame.value(part)
+        values = _shown(frame, part.name)
         if values is not None:
             columns.append(values.fill_null(""))
     if not columns:
@@ -93,9 +142,29 @@ def _filled(parts: Sequence[str], frame: Frame) -> pl.Series:
     return out
 
 
+def _shown(frame: Frame, name: str) -> pl.Series | None:
+    return frame.error_details if name == ERROR_DETAILS else frame.value(name)
+
+
+def _label_maps(frame: Frame, names: Names) -> Iterator[Mapping[str, str]]:
+    """Yield the labels of each row, those of `names` alone."""
+    wanted = [*frame.names(), ERROR, ERROR_DETAILS] if names is None else sorted(names)
+    columns = {name: _shown(frame, name) for name in wanted}
+    present = {
+        n: column.to_list() for n, column in columns.items() if column is not None
+    }
+    if not present:
+        for _ in range(len(frame)):
+            yield {}
+        return
+    for values in zip(*present.values(), strict=True):
+        pairs = zip(present, values, strict=True)
+        yield {name: value for name, value in pairs if value is not None}
+
+
 def line_reads(stage: ast.LineFormat) -> Names:
     """Return the labels that the template reads."""
-    return _template_reads(stage.template)
+    return Filling(stage.template, name=LINE).reads
 
 
 def label_reads(stage: ast.LabelFormat) -> Names:
@@ -105,13 +174,28 @@ def label_reads(stage: ast.LabelFormat) -> Names:
         if isinstance(one, ast.LabelRename):
             names.add(one.source)
             continue
-        read = _template_reads(one.template)
+        read = Filling(one.template, name=LABEL).reads
         if read is None:
             return None
         names |= read
     return frozenset(names)
 
 
-def _template_reads(template: str) -> Names:
-    parts = plain_parts(template)
-    return None if parts is None else frozenset(parts[1::2])
+def _names_read(node: object) -> Names:
+    """Return the label names in a template's tree; None where it may read any."""
+    if isinstance(node, Dot) or (isinstance(node, Variable) and node.name == "$"):
+        return None
+    if isinstance(node, FieldPath):
+        return frozenset(node.names[:1])
+    children: Sequence[object] = ()
+    if isinstance(node, tuple):
+        children = node
+    elif is_dataclass(node):
+        children = [getattr(node, field.name) for field in fields(node)]
+    names: frozenset[str] = frozenset()
+    for child in children:
+        read = _names_read(child)
+        if read is None:
+            return None
+        names |= read
+    return names

@@ -137,7 +137,7 @@ def _numeric_test(
         failed = frame.has_error()
         values = frame.value(name)
         if values is None:
-            return rows & failed
+            return np.zeros_like(rows)
         converted = convert(values)
         with np.errstate(invalid="ignore"):
             passed = compare(converted.values, bound)
@@ -145,7 +145,8 @@ def _numeric_test(
             bad = rows & converted.bad & ~failed
             frame.set_error(bad, LABEL_FILTER_ERROR, converted.details)
         present = values.is_not_null().to_numpy()
-        return rows & (failed | (present & (passed | converted.bad)))
+        kept: Mask = rows & present & (failed | passed | converted.bad)
+        return kept
 
     return test
 
