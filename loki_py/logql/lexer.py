@@ -175,7 +175,8 @@ class Lexer:
         if flag is not None and flag.group() in FLAGS:
             return self._token(Kind.FLAG, flag.group(), flag.end(), ahead=True)
         tail = _DURATION_TAIL.match(self._text, start + 1)
-        if tail is None:
+        # Go reads `-0` as a duration; here it is a number.
+        if tail is None or not tail.group().strip("0123456789."):
             return None
         try:
             value = parse_go_duration(f"-{tail.group()}")

@@ -17,6 +17,7 @@ from loki_py.logql.literals import print_float
 from loki_py.logql.printer import (
     label_replace_texts,
     print_expr,
+    print_grouping,
     print_log_query,
     print_matchers,
     print_operator,
@@ -48,7 +49,7 @@ def _pretty(expr: Expr, level: int) -> str:
             return _log_query(expr, level)
         case RangeAggregation():
             grouping = expr.grouping
-            tail = "" if grouping is None else vector_grouping(grouping)
+            tail = "" if grouping is None else print_grouping(grouping)
             parts = [_log_range(expr.range, level + 1)]
             if expr.parameter is not None:
                 parts.insert(0, _indent(level + 1) + print_float(expr.parameter))

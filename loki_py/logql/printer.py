@@ -64,7 +64,7 @@ def print_expr(expr: Expr) -> str:
             return print_log_query(expr)
         case RangeAggregation():
             parameter = "" if expr.parameter is None else _plain(expr.parameter) + ","
-            grouping = "" if expr.grouping is None else _grouping(expr.grouping)
+            grouping = "" if expr.grouping is None else print_grouping(expr.grouping)
             body = print_log_range(expr.range)
             return f"{expr.function.value}({parameter}{body}){grouping}"
         case VectorAggregation():
@@ -215,10 +215,11 @@ def vector_grouping(grouping: Grouping | None) -> str:
     """Return ` by (a,b)`; "" where everything is one group anyway."""
     if grouping is None or (not grouping.labels and not grouping.without):
         return ""
-    return _grouping(grouping)
+    return print_grouping(grouping)
 
 
-def _grouping(grouping: Grouping) -> str:
+def print_grouping(grouping: Grouping) -> str:
+    """Return ` by (a,b)` or ` without (a,b)`."""
     word = "without" if grouping.without else "by"
     return f" {word} ({','.join(grouping.labels)})"
 
