@@ -32,7 +32,7 @@ def json_rows(lines: LineBytes) -> Rows:
     """Return the lines that begin with `{` and end with `}`, but for white space."""
     first = lines.raw[lines.start]
     begins = (first == _OPEN) | (first <= _SPACE) | (first >= _FIRST_NOT_ASCII)
-    rows = np.flatnonzero(begins & (lines.end > lines.start))
+    rows: Rows = (begins & (lines.end > lines.start)).nonzero()[0]
     if not len(rows):
         return rows
     first, last = first[rows], lines.raw[lines.end[rows] - 1]
@@ -103,21 +103,28 @@ class JsonLevels:
 
     def _is_reached(self, lines: LineBytes, at: Rows, rows: Rows) -> Mask:
         """Return which keys stand in objects that are looked into."""
-        depth = _depth(lines, at, rows, _OPEN, _CLOSE)
-        reached: Mask = depth <= (self.depth_max or len(lines.raw))
-        reached &= _depth(lines, at, rows, _OPEN_LIST, _CLOSE_LIST) == 0
+        opens = lines.count_before(lines.where(_OPEN), at, rows)
+        lists = lines.count_before(lines.where(_OPEN_LIST), at, rows)
+        reached: Mask = (opens == 1) & (lists == 0)
+        if not reached.all():
+            depth = _depth(lines, at, rows, _OPEN, _CLOSE)
+            reached = depth <= (self.depth_max or len(lines.raw))
+            reached &= _depth(lines, at, rows, _OPEN_LIST, _CLOSE_LIST) == 0
         return reached
 
     def _suspicious(self, lines: LineBytes) -> Rows:
         """Return the lines whose keys or values may be spelled in an unusual way."""
-        raw = lines.raw
-        colons = lines.where(_COLON)
-        odd = (raw[colons - 1] <= _SPACE) | (
-            (raw[colons + 1] <= _SPACE) & (raw[colons + 2] <= _SPACE)
-        )
-        slashes = lines.where(_BACKSLASH)
-        slashes = slashes[raw[slashes + 1] == ord("u")]
-        rows = lines.row_of(np.sort(np.concatenate([colons[odd], slashes])))
+        raw, odd, other = lines.raw, lines.mask("first"), lines.mask("second")
+        # A colon after a space, or before two; `\\u` that may spell a letter.
+        is_space = np.less_equal(raw, np.uint8(_SPACE), out=lines.mask("third"))
+        odd[0] = False
+        odd[1:] = is_space[:-1]
+        odd[:-2] |= is_space[1:-1] & is_space[2:]
+        odd &= np.equal(raw, np.uint8(_COLON), out=other)
+        np.equal(raw, np.uint8(_BACKSLASH), out=other)
+        other[:-1] &= raw[1:] == ord("u")
+        odd |= other
+        rows = lines.row_of(true_positions(odd))
         return rows[first_of_each(rows)]
 
     def code_of_line(self, line: str) -> int:

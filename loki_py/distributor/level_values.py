@@ -81,21 +81,19 @@ def value_codes(lines: LineBytes, at: Rows, end: Rows) -> Codes:
     An unquoted value ends at the first byte up to a space.
     """
     quoted = (lines.raw[at] == _QUOTE) & (at < end)
-    at = at + quoted
-    words = lines.raw_words[at]
-    in_quotes = words ^ _QUOTES
-    stops = np.where(
-        quoted,
-        (in_quotes - _ONES) & ~in_quotes,
-        (words - _SPACES) & ~words,
-    )
+    if quoted.any():
+        at = at + quoted
+        words = lines.raw_words[at]
+        others = words ^ _QUOTES
+        stops = np.where(quoted, (others - _ONES) & ~others, (words - _SPACES) & ~words)
+    else:
+        words = lines.raw_words[at]
+        stops = (words - _SPACES) & ~words
     stops &= _HIGHS
-    size = np.bitwise_count((stops & (~stops + _ONE)) - _ONE).astype(np.int64) >> 3
+    size = np.bitwise_count((stops & (~stops + _ONE)) - _ONE) >> 3
     left = end - at
-    codes = _VALUES.codes_of(
-        lines.low_words[at] & _MASKS[np.maximum(np.minimum(size, left), 0)]
-    )
-    longer = np.flatnonzero((stops == 0) & (left > 8))
+    codes = _VALUES.codes_of(lines.low_words[at] & _MASKS[np.minimum(size, left)])
+    longer = ((stops == 0) & (left > 8)).nonzero()[0]
     if len(longer):
         codes[longer] = _long_codes(
             lines, at[longer], end[longer], codes[longer], quoted[longer]

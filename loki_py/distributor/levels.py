@@ -52,7 +52,7 @@ class LevelDetector:
                 rest = line.take(pa.array(others))
                 inner = LineBytes(rest, self._scratch, depth=1)
                 codes[others] = self._logfmt_codes(rest, inner)
-        left = np.flatnonzero(codes == UNKNOWN)
+        left = (codes == UNKNOWN).nonzero()[0]
         if len(left):
             codes[left] = text_codes(self._of_rows(line, lines, left))
         return codes

@@ -23,7 +23,7 @@ SCRATCH_BYTES_MAX = 4 << 20
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _BIT_5 = np.uint8(0x20)
 _ONE = np.uint64(1)
-_DENSE = 16
+_DENSE, _SMALL = 16, 65_536
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 
 
@@ -31,7 +31,7 @@ class Scratch:
     """Buffers that are used again: fresh pages cost more than the work on them.
 
     Each depth of nested use has its own buffers. At most three depths times
-    four times SCRATCH_BYTES_MAX are kept.
+    five times SCRATCH_BYTES_MAX are kept.
     """
 
     def __init__(self) -> None:
@@ -139,6 +139,12 @@ class LineBytes:
         kept: Rows = at[~(suspect & self._is_escaped(at))]
         return kept
 
+    def count_before(self, marks: Rows, at: Rows, rows: Rows) -> Rows:
+        """Return how many of the sorted `marks` lie between row start and position."""
+        counts: Rows = np.searchsorted(marks, at)
+        counts -= np.searchsorted(marks, self.start[rows])
+        return counts
+
     def _is_escaped(self, at: Rows) -> Mask:
         """Return whether an odd number of backslashes stands before each position."""
         slashes = self.where(_BACKSLASH)
@@ -158,7 +164,7 @@ class LineBytes:
         index = np.searchsorted(quotes, at)
         odd: Mask = np.zeros(len(at), np.bool_)
         # Most often no quote stands before the position in its own row.
-        some = np.flatnonzero((index > 0) & (quotes[index - 1] >= self.start[rows]))
+        some = ((index > 0) & (quotes[index - 1] >= self.start[rows])).nonzero()[0]
         if len(some):
             first = np.searchsorted(quotes, self.start[rows[some]])
             odd[some] = (index[some] - first) % 2 == 1
@@ -171,11 +177,12 @@ def _words(data: Bytes) -> Words:
 
 def true_positions(mask: Mask) -> Rows:
     """Return, ascending, where a mask of a multiple of eight places is true."""
+    if len(mask) < _SMALL:
+        return mask.nonzero()[0]
     words = mask.view(np.uint64)
     hot = (words != 0).nonzero()[0]
     if len(hot) > len(words) // _DENSE:
-        dense: Rows = mask.nonzero()[0]
-        return dense
+        return mask.nonzero()[0]
     left = words[hot]
     found: list[Rows] = []
     while len(left):
