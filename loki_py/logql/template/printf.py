@@ -136,8 +136,6 @@ def _int(verb: str, spec: _Spec, value: int) -> str:
         return spec.padded(sign + prefix + digits, is_number=True)
     if verb in "cqU":
         return spec.padded(_rune(verb, value))
-    if verb in "eEfFgG":
-        return _bad(verb, value)
     return _bad(verb, value)
 
 
@@ -182,7 +180,8 @@ def _float(verb: str, spec: _Spec, value: float) -> str:
 
 def _string(verb: str, spec: _Spec, value: str) -> str:
     if verb in "xX":
-        text = value.encode()[: spec.precision].hex(" " if " " in spec.flags else "")
+        raw = value.encode()[: spec.precision]
+        text = raw.hex(" ") if " " in spec.flags else raw.hex()
         return spec.padded(text if verb == "x" else text.upper())
     cut = value if spec.precision is None else value[: spec.precision]
     if verb == "q" or (verb == "v" and "#" in spec.flags):
