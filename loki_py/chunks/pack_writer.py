@@ -27,7 +27,10 @@ from loki_py.model.batch import (
 )
 
 ROW_GROUP_BYTES = 1 << 20
-"""Lines and metadata of a row group, about."""
+"""Lines of a row group, about, and a part of its metadata."""
+
+METADATA_WEIGHT_RATIO = 4
+"""A byte of metadata counts as this part of a byte of lines: few queries read it."""
 
 ROW_GROUP_SLACK_RATIO = 4
 """A row group ends where a stream does, if that is at most its size divided by
@@ -122,8 +125,8 @@ class PackWriter:
         batch = with_names_in_rest(batch, keep=self._names)
         assert self._has_rest or batch.metadata_rest is None
         self._chunks.append(batch)
-        line_ends = np.cumsum(batch.line_bytes())
-        ends = line_ends + np.cumsum(batch.metadata_bytes())
+        weights = batch.line_bytes() + batch.metadata_bytes() // METADATA_WEIGHT_RATIO
+        ends = np.cumsum(weights)
         stream_ends = np.flatnonzero(batch.stream[1:] != batch.stream[:-1]) + 1
         start = 0
         while start < len(batch):
