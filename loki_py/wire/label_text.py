@@ -74,6 +74,14 @@ def check_labels_bytes(size_bytes: int) -> None:
         )
 
 
+def check_count(count: int, *, what: str, count_max: int) -> None:
+    """Raise BodyTooLarge where a body holds more of something than any may."""
+    if count > count_max:
+        raise BodyTooLarge(
+            f"request body too large: {count} {what}, limit: {count_max} {what}"
+        )
+
+
 class _Parser:
     """One pass over a label text."""
 

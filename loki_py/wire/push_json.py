@@ -22,6 +22,7 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.label_text import (
+    check_count,
     check_labels_bytes,
     labels_of_json,
     parse_labels,
@@ -29,6 +30,13 @@ from loki_py.wire.label_text import (
 from loki_py.wire.metadata import metadata_columns
 from loki_py.wire.text import valid_utf8_of
 from loki_py.wire.timestamps import NotTimestamp, parse_timestamps
+
+BRACKETS_MAX = 2_000_000
+"""Arrays, and objects, in a body, those in its texts included.
+
+A body of nothing but tiny values would take thirty times its size in memory.
+No honest body under 100 MB has so many.
+"""
 
 PREFIX = "loghttp.PushRequest.Streams: []loghttp.LogProtoStream: unmarshalerDecoder: "
 """How Loki's decoder starts each error about a body's streams."""
@@ -106,6 +114,8 @@ class JsonDecoder:
 
         Raises: ValidationFailed, BodyTooLarge.
         """
+        check_count(body.count(b"["), what="arrays", count_max=BRACKETS_MAX)
+        check_count(body.count(b"{"), what="objects", count_max=BRACKETS_MAX)
         return _guarded(self._decode, body)
 
     def decode_legacy(self, body: bytes) -> EntryBatch:
@@ -113,6 +123,7 @@ class JsonDecoder:
 
         Raises: ValidationFailed, BodyTooLarge.
         """
+        check_count(body.count(b"{"), what="objects", count_max=BRACKETS_MAX)
         return _guarded(self._decode_legacy, body)
 
     def _decode(self, body: bytes) -> EntryBatch:

@@ -25,11 +25,17 @@ from loki_py.errors import ValidationFailed
 from loki_py.model.batch import EntryBatch, Rows, Timestamps
 from loki_py.model.labels import LabelSet
 from loki_py.wire.label_cache import LabelCache
-from loki_py.wire.label_text import check_labels_bytes, parse_labels
+from loki_py.wire.label_text import (
+    check_count,
+    check_labels_bytes,
+    parse_labels,
+)
 from loki_py.wire.metadata import metadata_columns
 from loki_py.wire.text import texts_of, texts_of_spans, valid_utf8_of
 from loki_py.wire.wire_scan import PADDING, Mask, Scanner
 
+ENTRIES_MAX = 2_000_000
+"""Entries of a body; each takes more memory than the two bytes it may be."""
 METADATA_ROUNDS_MAX = 64
 """Pairs an entry may have before it is read one by one."""
 
@@ -90,6 +96,8 @@ class ProtoDecoder:
             streams = self._request.FromString(body).Stream  # type: ignore[attr-defined]
         except DecodeError:
             raise ValidationFailed("proto: illegal or truncated field") from None
+        entries_count = sum(len(stream.entries) for stream in streams)
+        check_count(entries_count, what="entries", count_max=ENTRIES_MAX)
         labels = self._cache.get_all([s.labels for s in streams], _parsed_labels)
         groups = [list(stream.entries) for stream in streams]
         counts = np.fromiter(map(len, groups), np.int64, len(groups))

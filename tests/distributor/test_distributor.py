@@ -523,3 +523,16 @@ def test_changed_limits_count_for_streams_seen_before():
     status, text = store.refusal(({"app": "a"}, [(NOW_NS, "x")]))
 
     assert (status, text[:30]) == (400, "missing required labels 'team'")
+
+
+def test_what_is_received_is_counted_before_validation():
+    store = Store(max_line_size=5)
+
+    store.refusal(({"app": "a"}, [(NOW_NS, "123456", {"k": "v"}), (NOW_NS, "x")]))
+
+    labels = {"tenant": "t", "retention_hours": "0", "format": "loki"}
+    received = {
+        name: store.registry.get_sample_value(f"loki_distributor_{name}_total", labels)
+        for name in ("lines_received", "bytes_received")
+    }
+    assert received == {"lines_received": 2, "bytes_received": 9}

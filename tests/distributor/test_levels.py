@@ -85,7 +85,7 @@ def is_json(line):
     return line.strip().startswith("{") and line.strip().endswith("}")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(logfmt_lines.filter(lambda line: not is_json(line)), max_size=8))
 def test_fast_and_slow_agree_on_lines_that_are_no_json(lines):
     assert levels_of(lines) == [level_of(line) for line in lines]
@@ -101,7 +101,7 @@ documents = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -264,6 +264,23 @@ def test_an_object_of_a_million_keys_is_refused_unread():
     assert peak < 6 * len(bodies[0])
 
 
+@pytest.mark.parametrize("tiny", ['["1"],', "[],", "null,[],"])
+def test_a_body_of_millions_of_tiny_entries_is_refused_unread(tiny):
+    tracemalloc.start()
+
+    assert refusal(values("[" + tiny * 2_100_000 + "null]"))[0] == 413
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000_000
+
+
+def test_a_protobuf_body_of_millions_of_empty_entries_is_refused():
+    plain = push_bodies.field(1, push_bodies.field(2, b"") * 2_100_000)
+
+    assert refusal(gzip.compress(plain, 1), PROTO, content_encoding="gzip")[0] == 413
+
+
 def test_unknown_keys_cost_nothing():
     pairs = ",".join(f'"k{i}":{{}}' for i in range(100_000))
 
