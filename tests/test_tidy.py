@@ -27,7 +27,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Everything is pure unless it is listed here.
 MAY_DO_IO = {
-    "__main__", "app", "api", "runtime", "storage", "transport",
+    "__main__", "app", "api", "runtime", "storage", "kv", "transport",
+    "ring.lifecycler", "ring.token_file", "ring.watcher",
     "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
     "distributor.service",
     "ingester.blockstore", "ingester.block_units", "ingester.cutter", "ingester.flusher",
@@ -36,7 +37,7 @@ MAY_DO_IO = {
     "querier.sources", "querier.index_repair",
 }  # fmt: skip
 IO_MODULES = {
-    "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",
+    "aetcd", "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",
     "pymemcache", "random", "secrets", "shutil", "socket", "subprocess", "tempfile",
     "threading", "time",
 }  # fmt: skip
