@@ -1,13 +1,16 @@
-"""Damaged queries: each is answered or refused, whatever was done to it."""
+"""Damaged queries and templates: each is answered or refused."""
 
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 
 from loki_py.errors import QueryInvalid
 from loki_py.logql.parser import parse
 from loki_py.logql.pretty import pretty
 from loki_py.logql.printer import print_expr
+from loki_py.logql.template.errors import TemplateError, TemplateInvalid
+from loki_py.logql.template.template import compile_template
 
 CASES = Path(__file__).parent.parent / "conformance" / "cases"
 ROUNDS = 500
@@ -59,3 +62,18 @@ def test_damaged_query_is_parsed_or_refused(nightly):
             assert parse(pretty(expr)) == expr, query
 
     assert parsed
+
+
+def test_damaged_template_prints_or_is_refused(nightly):
+    """No other exception escapes a template, whatever was done to it."""
+    rng = random.Random(2)
+    text = (Path(__file__).parent / "templates.txt").read_text()
+    donors = [line for line in text.split("\n") if line and line[0] not in "#=!?"]
+    printed = 0
+    for _ in range(ROUNDS_NIGHTLY if nightly else ROUNDS):
+        source = damaged(rng.choice(donors), donors, rng)
+        with suppress(TemplateInvalid, TemplateError):
+            compile_template(source).execute({"a": "1", "b": "x y"}, "line", 10**18)
+            printed += 1
+
+    assert printed
