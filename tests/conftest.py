@@ -1,7 +1,5 @@
 """What all tests share: the nightly switch and the sizes of random tests."""
 
-import os
-
 import hypothesis
 import pytest
 
@@ -35,9 +33,3 @@ def pytest_collection_modifyitems(config, items):
 def nightly(request):
     """Whether this is the long run."""
     return request.config.getoption("--nightly")
-
-
-@pytest.fixture
-def is_root():
-    """Whether tests may mount file systems."""
-    return os.geteuid() == 0

@@ -16,8 +16,6 @@ from harness import PUSH, Api, Server
 
 from bench.server import MIB, memory_of
 
-pytestmark = pytest.mark.slow
-
 BODY_BYTES_MAX = 8 * MIB
 DECODED_BYTES_MAX = 32 * MIB
 SETTINGS = {

@@ -11,8 +11,6 @@ import pytest
 from conformance import replay
 from harness import Api, Server
 
-pytestmark = pytest.mark.slow
-
 FOLDER = Path(replay.__file__).parent
 NOT_SERVED_YET = {
     "otlp",

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from harness import Api, Server, until
 
-pytestmark = pytest.mark.slow
-
 FLIPS = 6
 FLIPS_NIGHTLY = 100
 STREAMS = ("a", "b", "c")
@@ -87,7 +85,6 @@ def positions_of(path, rng, count):
     return [*ends, *(rng.randrange(size) for _ in range(count - len(ends)))]
 
 
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", KINDS)
 def test_flipped_bit_is_noticed_and_the_rest_is_served(
     folders, tmp_path, nightly, kind

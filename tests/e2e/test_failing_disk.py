@@ -7,10 +7,7 @@ quota or a broken disk would. A failing fsync is injected in tests/wal.
 import resource
 import time
 
-import pytest
 from harness import Api, Ledger, Server, Writers, until
-
-pytestmark = pytest.mark.slow
 
 SELECT = '{test="writers"}'
 FILE_BYTES_MAX = 200_000

@@ -7,10 +7,7 @@ import time
 import pytest
 from harness import Api, Ledger, Server, Writers, until
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tmpfs, needs root"),
-]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tmpfs, needs root")
 
 SELECT = '{test="writers"}'
 DISK_MIB = 48

@@ -7,8 +7,6 @@ import time
 import pytest
 from harness import Api, Ledger, Server, Writers
 
-pytestmark = pytest.mark.slow
-
 SELECT = '{test="writers"}'
 ROUNDS = 10
 ROUNDS_NIGHTLY = 100
@@ -54,7 +52,6 @@ def test_killed_store_has_every_line_while_it_seals_and_flushes():
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("settings", [{}, BUSY], ids=["log", "busy"])
 def test_a_hundred_kills_lose_nothing(settings):
     kill_rounds(settings, ROUNDS_NIGHTLY // 2, seed=time.time_ns())

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from harness import Api, Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
 PROGRAM = Path(sys.executable).with_name("loki-py")
 LOGHUB = os.environ.get("LOKI_PY_LOGHUB", "")
 LINES_MAX = 100_000

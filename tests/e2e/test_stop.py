@@ -2,10 +2,7 @@
 
 import time
 
-import pytest
 from harness import Api, Ledger, Server, Writers
-
-pytestmark = pytest.mark.slow
 
 SELECT = '{test="writers"}'
 
