@@ -66,7 +66,22 @@ def validated(
     )
     if check.refused is not None:
         accepted = accepted.filter(~check.refused)
-    return Verdict(accepted, distinct, check.refusals)
+    return Verdict(*_covered(accepted, distinct), check.refusals)
+
+
+def _covered(
+    batch: EntryBatch, streams: Sequence[ResolvedStream]
+) -> tuple[EntryBatch, Sequence[ResolvedStream]]:
+    """Return batch and streams without label sets that no row refers to.
+
+    An ingester must not hear of a label set that was refused.
+    """
+    has_rows = np.bincount(batch.stream, minlength=len(streams)) > 0
+    if has_rows.all():
+        return batch, streams
+    kept = [streams[index] for index in np.flatnonzero(has_rows).tolist()]
+    stream = (np.cumsum(has_rows) - 1).astype(np.uint32)[batch.stream]
+    return replace(batch, streams=[s.labels for s in kept], stream=stream), kept
 
 
 def _distinct(

@@ -303,6 +303,20 @@ def test_the_rest_of_a_push_is_stored_though_it_is_answered_400():
     assert [row[2] for row in store.ingester.rows()] == ["short", "fine"]
 
 
+def test_an_ingester_does_not_hear_of_refused_or_empty_streams():
+    store = Store(enforced_labels=["app"])
+
+    store.refusal(
+        ({"x": "y"}, [(NOW_NS, "no")]),
+        ({"app": "empty"}, []),
+        ({"app": "b", "level": "warn"}, [(NOW_NS, "fine")]),
+    )
+
+    ((_, batch),) = store.ingester.batches
+    assert [labels.get("app") for labels in batch.streams] == ["b"]
+    assert store.ingester.levels() == ["warn"]
+
+
 def test_equal_messages_are_counted_and_different_ones_joined():
     store = Store(max_line_size=1)
     stream = '{app="a", service_name="a"}'
