@@ -3,7 +3,7 @@
 Pure: bytes come from a buffer, a memory map as a rule; nothing is opened here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +173,25 @@ class BlockFile:
     def has_rest(self, tenant: str) -> bool:
         """Return whether any block has metadata in the map column."""
         return bool(self._blocks["has_rest"][self._blocks_of(tenant)].any())
+
+    def directory_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield what the directory says of each block, for people to look at."""
+        columns = self._directory.to_pydict()
+        for block in range(len(self._directory)):
+            row = {name: values[block] for name, values in columns.items()}
+            row["tenant"] = self.tenants[row["tenant"]]
+            row["metadata_names"] = ", ".join(row["metadata_names"])
+            yield {"block": block, **row}
+
+    def check(self, block: int) -> None:
+        """Compare the checksums of a block.
+
+        Raises: BadChecksum, BadMagic.
+        """
+        for kind in _OFFSET_COLUMNS:
+            offset = int(self._blocks[_OFFSET_COLUMNS[kind]][block])
+            if offset:
+                self._payload(kind, offset)
 
     def select(
         self,

@@ -95,6 +95,7 @@ class _Directory:
         self._blocks.append(
             {
                 "tenant": len(self._tenants) - 1,
+                "metadata_offset": 0,
                 "rows": len(batch),
                 "line_bytes": int(batch.line_bytes().sum()),
                 "metadata_bytes": int(batch.metadata_bytes().sum()),

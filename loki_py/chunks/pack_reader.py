@@ -68,7 +68,8 @@ class PackFooter:
     Attributes:
         tenant, writer: as written.
         row_groups: one row per row group, `pack_format.ROW_GROUP_COLUMNS`.
-        metadata_names: metadata columns of the file.
+        column_names: all columns of the file.
+        metadata_names: those of structured metadata, by their names in entries.
         has_rest: whether there is a column for the names beyond them.
         rows: entries in the pack.
         object_bytes: size of the object.
@@ -90,7 +91,7 @@ class PackFooter:
             values[pack_format.KEY_ROW_GROUPS], pack_format.ROW_GROUP_COLUMNS
         )
         self.rows = int(self.parquet.num_rows)
-        names = self.parquet.schema.to_arrow_schema().names
+        names = self.column_names = self.parquet.schema.to_arrow_schema().names
         prefix = pack_format.METADATA_PREFIX
         self.metadata_names = tuple(
             name.removeprefix(prefix) for name in names if name.startswith(prefix)
