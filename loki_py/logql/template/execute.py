@@ -46,13 +46,9 @@ class _Missing:
 _MISSING = _Missing()
 
 
-class _Labels(dict[str, str]):
-    """The labels: a map of strings, whose missing keys are empty strings."""
-
-
 @dataclass(slots=True)
 class _Entry:
-    labels: _Labels
+    labels: Mapping[str, str]
     line: str
     timestamp_ns: int
     now_ns: int
@@ -238,7 +234,8 @@ class Execution:
 
     def _fields(self, value: Value, names: Sequence[str], node: Operand) -> Value:
         for name in names:
-            if isinstance(value, _Labels):
+            if value is self.entry.labels:
+                # A map of strings, whose missing keys are empty strings.
                 value = value.get(name, "")
             elif isinstance(value, dict):
                 value = value.get(name)
@@ -357,5 +354,5 @@ def new_execution(
     now_ns: int,
 ) -> Execution:
     """Return a run of the tree over an entry."""
-    entry = _Entry(_Labels(labels), line, timestamp_ns, now_ns)
-    return Execution(tree, entry)
+    known = labels if isinstance(labels, dict) else dict(labels)
+    return Execution(tree, _Entry(known, line, timestamp_ns, now_ns))

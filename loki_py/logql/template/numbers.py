@@ -27,10 +27,11 @@ def to_int(value: Value) -> int:
             return int(value) if abs(value) < 2**63 else -(2**63)
         case str():
             try:
-                return wrapped(int(value, 0))
+                whole = int(value, 0)
             except ValueError:
                 real = to_float(value)
-                return int(real) if abs(real) < 2**63 else 0
+                whole = int(real) if abs(real) < 2**63 else 0
+            return whole if -(2**63) <= whole < 2**63 else 0
         case _:
             return 0
 

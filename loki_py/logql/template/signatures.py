@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from loki_py.logql.template.gotime import GoTime
 from loki_py.logql.template.values import Value, type_name
@@ -21,7 +22,7 @@ _KIND_TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signature:
     """A function of templates.
 
@@ -34,33 +35,28 @@ class Signature:
     kinds: str
     call: Callable[..., Value]
 
-    @property
+    @cached_property
     def fixed(self) -> str:
         """The kinds of the parameters that must be there."""
         return self.kinds.partition("*")[0]
 
-    @property
-    def is_variadic(self) -> bool:
-        """Whether more arguments than the fixed ones may follow."""
-        return "*" in self.kinds
+    @cached_property
+    def more(self) -> str:
+        """The kind of all further arguments, "" where there may be none."""
+        return self.kinds.partition("*")[2]
 
     def kind_of(self, position: int) -> str:
         """Return the kind of the argument at a position."""
-        fixed, _, more = self.kinds.partition("*")
-        return fixed[position] if position < len(fixed) else more
+        fixed = self.fixed
+        return fixed[position] if position < len(fixed) else self.more
 
     def count_fault(self, name: str, count: int) -> str | None:
         """Return what is wrong with the number of arguments, if anything."""
         wanted = len(self.fixed)
-        if self.is_variadic:
-            if count >= wanted:
-                return None
-            return (
-                f"wrong number of args for {name}: want at least {wanted} got {count}"
-            )
-        if count == wanted:
+        if count == wanted or (count > wanted and self.more):
             return None
-        return f"wrong number of args for {name}: want {wanted} got {count}"
+        least = "at least " if self.more else ""
+        return f"wrong number of args for {name}: want {least}{wanted} got {count}"
 
 
 def kind_fault(kind: str, value: Value) -> str | None:
