@@ -96,11 +96,10 @@ class ProtoDecoder:
             streams = self._request.FromString(body).Stream  # type: ignore[attr-defined]
         except DecodeError:
             raise ValidationFailed("proto: illegal or truncated field") from None
-        entries_count = sum(len(stream.entries) for stream in streams)
-        check_count(entries_count, what="entries", count_max=ENTRIES_MAX)
-        labels = self._cache.get_all([s.labels for s in streams], _parsed_labels)
-        groups = [list(stream.entries) for stream in streams]
+        groups = [stream.entries for stream in streams]
         counts = np.fromiter(map(len, groups), np.int64, len(groups))
+        check_count(int(counts.sum()), what="entries", count_max=ENTRIES_MAX)
+        labels = self._cache.get_all([s.labels for s in streams], _parsed_labels)
         stream = np.repeat(np.arange(len(groups), dtype=np.uint32), counts)
         return self._batch(labels, stream, list(chain.from_iterable(groups)))
 

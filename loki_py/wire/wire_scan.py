@@ -54,7 +54,11 @@ class Scanner:
 
     def varint(self, at: Rows, *, end: Rows) -> tuple[Rows, Rows, Mask]:
         """Return value, offset after it, and whether it is whole and < 2^56."""
-        words = self._words[np.minimum(at, self.size)]
+        at_most = np.minimum(at, self.size)
+        first = self.buffer[at_most]
+        if (first < 0x80).all():
+            return first.astype(np.int64), at + 1, at < end
+        words = self._words[at_most]
         stops = ~words & _HIGH_BITS
         stop = stops & (~stops + _ONE)
         kept = words & ((stop << _ONE) - _ONE)
