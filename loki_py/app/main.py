@@ -62,6 +62,9 @@ def serve(
     settings = read_config(
         config, [*given, *(assignments or [])], expand_env=expand_env
     )
+    from loki_py.app.memory import keep_freed_memory  # noqa: PLC0415  # see the module
+
+    keep_freed_memory()
     from loki_py.app import serve as server  # noqa: PLC0415  # after the settings
 
     raise typer.Exit(server.serve(settings))
