@@ -38,6 +38,12 @@ A body of nothing but tiny values would take thirty times its size in memory.
 No honest body under 100 MB has so many.
 """
 
+TYPED_BODY_BYTES_MAX = 4 << 20
+"""Bodies up to this size are decoded at once, structured metadata and all.
+
+Of a larger one the metadata is measured before it becomes objects.
+"""
+
 PREFIX = "loghttp.PushRequest.Streams: []loghttp.LogProtoStream: unmarshalerDecoder: "
 """How Loki's decoder starts each error about a body's streams."""
 
@@ -55,6 +61,15 @@ class _Entry(msgspec.Struct, array_like=True, gc=False):
     metadata: msgspec.Raw = _NOTHING
 
 
+_NO_METADATA: dict[str, str] = {}
+
+
+class _TypedEntry(msgspec.Struct, array_like=True, gc=False):
+    timestamp: str = ""
+    line: str = ""
+    metadata: dict[str, str] = msgspec.field(default_factory=lambda: _NO_METADATA)
+
+
 class _PairStream(msgspec.Struct, gc=False):
     stream: msgspec.Raw = _NOTHING
     values: list[tuple[str, str]] = []
@@ -63,6 +78,11 @@ class _PairStream(msgspec.Struct, gc=False):
 class _EntryStream(msgspec.Struct, gc=False):
     stream: msgspec.Raw = _NOTHING
     values: list[_Entry] = []
+
+
+class _TypedStream(msgspec.Struct, gc=False):
+    stream: msgspec.Raw = _NOTHING
+    values: list[_TypedEntry] = []
 
 
 class _NullableStream(msgspec.Struct, gc=False):
@@ -88,6 +108,10 @@ class _Entries(msgspec.Struct):
     streams: list[_EntryStream] = []
 
 
+class _Typed(msgspec.Struct):
+    streams: list[_TypedStream] = []
+
+
 class _Nullables(msgspec.Struct):
     streams: list[_NullableStream | None] | None = None
 
@@ -103,6 +127,7 @@ class JsonDecoder:
         self._cache = cache
         self._pairs = msgspec.json.Decoder(_Pairs)
         self._entries = msgspec.json.Decoder(_Entries)
+        self._typed = msgspec.json.Decoder(_Typed)
         self._nullables = msgspec.json.Decoder(_Nullables)
         self._legacy = msgspec.json.Decoder(_Legacy)
         self._labels = msgspec.json.Decoder(dict[str, str] | None)
@@ -114,8 +139,7 @@ class JsonDecoder:
 
         Raises: ValidationFailed, BodyTooLarge.
         """
-        check_count(body.count(b"["), what="arrays", count_max=BRACKETS_MAX)
-        check_count(body.count(b"{"), what="objects", count_max=BRACKETS_MAX)
+        _check_brackets(body)
         return _guarded(self._decode, body)
 
     def decode_legacy(self, body: bytes) -> EntryBatch:
@@ -123,7 +147,7 @@ class JsonDecoder:
 
         Raises: ValidationFailed, BodyTooLarge.
         """
-        check_count(body.count(b"{"), what="objects", count_max=BRACKETS_MAX)
+        _check_brackets(body)
         return _guarded(self._decode_legacy, body)
 
     def _decode(self, body: bytes) -> EntryBatch:
@@ -132,14 +156,17 @@ class JsonDecoder:
         except msgspec.ValidationError:
             pass
         try:
-            streams = self._entries.decode(body).streams
+            if len(body) <= TYPED_BODY_BYTES_MAX:
+                return self._batch_of_entries(self._typed.decode(body).streams)
+            return self._batch_of_entries(self._entries.decode(body).streams)
         except msgspec.ValidationError:
             found = filter(None, self._nullables.decode(body).streams or ())
-            streams = [
-                _EntryStream(item.stream, list(filter(None, item.values or ())))
-                for item in found
-            ]
-        return self._batch_of_entries(streams)
+            return self._batch_of_entries(
+                [
+                    _EntryStream(item.stream, list(filter(None, item.values or ())))
+                    for item in found
+                ]
+            )
 
     def _batch_of_pairs(self, streams: Sequence[_PairStream]) -> EntryBatch:
         values = [stream.values for stream in streams]
@@ -151,9 +178,11 @@ class JsonDecoder:
             pa.array(flat[1::2], pa.large_string()),
         )
 
-    def _batch_of_entries(self, streams: Sequence[_EntryStream]) -> EntryBatch:
+    def _batch_of_entries(
+        self, streams: Sequence[_TypedStream] | Sequence[_EntryStream]
+    ) -> EntryBatch:
         values = [stream.values for stream in streams]
-        entries = list(chain.from_iterable(values))
+        entries: list[Any] = list(chain.from_iterable(values))
         columns, rest = self._metadata_of(entries)
         return EntryBatch(
             self._label_sets(streams),
@@ -164,25 +193,36 @@ class JsonDecoder:
             rest,
         )
 
-    def _metadata_of(self, entries: Sequence[_Entry]) -> tuple[Any, Any]:
-        texts = list(map(bytes, map(attrgetter("metadata"), entries)))
-        sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-        rows = np.flatnonzero(sizes)
-        if not len(rows):
-            return {}, None
-        # One entry's metadata is decoded only if it is not itself a bomb.
-        check_labels_bytes(int(sizes.max()))
-        objects = self._metadata.decode(b"[" + b",".join(filter(None, texts)) + b"]")
+    def _metadata_of(
+        self, entries: Sequence[_TypedEntry] | Sequence[_Entry]
+    ) -> tuple[Any, Any]:
+        objects = list(map(attrgetter("metadata"), entries))
+        if objects and isinstance(objects[0], msgspec.Raw):
+            objects = self._decoded_metadata(objects)
         counts = np.fromiter(map(len, objects), np.int64, len(objects))
+        if not counts.any():
+            return {}, None
         return metadata_columns(
-            np.repeat(rows, counts),
-            pa.array(chain.from_iterable(objects), pa.large_string()),
-            pa.array(chain.from_iterable(map(dict.values, objects)), pa.large_string()),
+            np.repeat(np.arange(len(objects)), counts),
+            pa.array(list(chain.from_iterable(objects)), pa.large_string()),
+            pa.array(
+                list(chain.from_iterable(map(dict.values, objects))),
+                pa.large_string(),
+            ),
             count=len(entries),
         )
 
+    def _decoded_metadata(self, raw: Sequence[msgspec.Raw]) -> list[dict[str, str]]:
+        texts = [bytes(text) or b"{}" for text in raw]
+        # One entry's metadata is decoded only if it is not itself a bomb.
+        check_labels_bytes(max(map(len, texts)))
+        return self._metadata.decode(b"[" + b",".join(texts) + b"]")
+
     def _label_sets(
-        self, streams: Sequence[_PairStream] | Sequence[_EntryStream]
+        self,
+        streams: Sequence[_PairStream]
+        | Sequence[_TypedStream]
+        | Sequence[_EntryStream],
     ) -> list[LabelSet]:
         keys = list(map(bytes, map(attrgetter("stream"), streams)))
         return self._cache.get_all(keys, self._parsed_labels)
@@ -210,6 +250,16 @@ class JsonDecoder:
             _parse_times([entry.ts for entry in entries]),
             pa.array([entry.line for entry in entries], pa.large_string()),
         )
+
+
+def _check_brackets(body: bytes) -> None:
+    """Raise BodyTooLarge for a body of more tiny values than memory is for."""
+    if len(body) <= BRACKETS_MAX:
+        return
+    data = np.frombuffer(body, np.uint8)
+    for bracket, what in ((b"[", "arrays"), (b"{", "objects")):
+        count = int(np.count_nonzero(data == bracket[0]))
+        check_count(count, what=what, count_max=BRACKETS_MAX)
 
 
 def _guarded(decode: Callable[[bytes], EntryBatch], body: bytes) -> EntryBatch:

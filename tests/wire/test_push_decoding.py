@@ -62,6 +62,17 @@ def test_values_that_loki_accepts(text, rows):
     assert decoded == [('{a="b"}', *row) for row in rows]
 
 
+def test_a_large_body_means_the_same_as_a_small_one():
+    """Metadata of a large body takes another way to the same columns."""
+    long = "x" * (5 << 20)
+    small = decode(values('[["1","x",{"k":"v"}],["2","y"]]'))
+    large = decode(values('[["1","' + long + '",{"k":"v"}],["2","y"]]'))
+
+    assert large.metadata["k"].equals(small.metadata["k"])
+    assert large.line.to_pylist() == [long, "y"]
+    assert refusal(values('[["1","' + long + '",{"k":1}]]'))[1] == PREFIX + NOT_TEXT
+
+
 NOT_TEXT = "Value is string, but can't find closing '\"' symbol"
 NOT_NUMBER = (
     "Value looks like Number/Boolean/None, but can't find its end: ',' or '}' symbol"
