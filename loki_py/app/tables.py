@@ -6,10 +6,16 @@ Rows are printed as they come; widths come from the first ones.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import chain, islice
 from typing import Any, TypeAlias
 
+from loki_py.app.moments import print_moment
+
 Row: TypeAlias = Mapping[str, Any]
+
+TIME_NAMES = {"from", "through"}
+"""Columns that hold nanoseconds though their names, which are Loki's, do not say so."""
 
 ROWS_MEASURED = 200
 """Rows that are looked at before the first is printed."""
@@ -24,7 +30,8 @@ def json_lines(rows: Iterable[Row]) -> Iterator[str]:
 def aligned_lines(rows: Iterable[Row]) -> Iterator[str]:
     """Yield a line of column names and one line for each row.
 
-    Numbers stand to the right. A row that has other columns than the row
+    Numbers stand to the right; what is named `…_ns` is shown as a time. A row
+    that has other columns than the row
     before it starts a new table.
     """
     rest = iter(rows)
@@ -36,7 +43,7 @@ def aligned_lines(rows: Iterable[Row]) -> Iterator[str]:
             alike = [other for other in first if list(other) == names] or [row]
             columns = [_column_of(name, alike) for name in names]
             yield _line(names, columns)
-        yield _line([_text(row[name]) for name in names], columns)
+        yield _line([_text(name, row[name]) for name in names], columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class _Column:
 
 def _column_of(name: str, rows: Sequence[Row]) -> _Column:
     values = [row[name] for row in rows]
-    width = max(len(name), *(len(_text(value)) for value in values))
+    width = max(len(name), *(len(_text(name, value)) for value in values))
     is_number = all(value is None or isinstance(value, int | float) for value in values)
     return _Column(width, is_number)
 
@@ -60,7 +67,10 @@ def _line(texts: Sequence[str], columns: Sequence[_Column]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    is_time = name.endswith("_ns") or name in TIME_NAMES
+    if is_time and isinstance(value, int):
+        return print_moment(value, UTC, digits=True)
+    return str(value)

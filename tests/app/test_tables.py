@@ -10,9 +10,15 @@ def test_numbers_stand_to_the_right_and_texts_to_the_left():
 
     assert list(aligned_lines(rows)) == [
         "name  count",
-        "a     1,234",
+        "a      1234",
         "long",
     ]
+
+
+def test_nanoseconds_are_shown_as_times():
+    (_, line) = aligned_lines([{"min_ns": 1_767_225_600_000_000_001}])
+
+    assert line == "2026-01-01T00:00:00.000000001Z"
 
 
 def test_other_columns_start_a_new_table():
