@@ -67,8 +67,7 @@ class LevelDiscovery:
         if DETECTED_LEVEL in metadata:
             sources.append(_changed(metadata[DETECTED_LEVEL], normalised_level))
         if any(map(attrgetter("level"), streams)):
-            by_stream = pa.array([s.level for s in streams], pa.large_string())
-            sources.append(by_stream.take(pa.array(batch.stream)))
+            sources.append(_of_streams([s.level for s in streams], batch))
         sources += [
             _changed(metadata[name], normalised_level)
             for name in limits.log_level_fields
@@ -78,6 +77,8 @@ class LevelDiscovery:
             sources.append(
                 _changed(metadata[SEVERITY_NUMBER], level_of_severity_number)
             )
+        if any(map(attrgetter("severity"), streams)):
+            sources.append(_of_streams([s.severity for s in streams], batch))
         if not sources:
             return None
         return pc.coalesce(*sources)
@@ -91,6 +92,10 @@ class LevelDiscovery:
             detector = LevelDetector(key[0], json_depth_max=key[1])
             self._detectors[key] = detector
         return detector
+
+
+def _of_streams(levels: Sequence[str | None], batch: EntryBatch) -> Texts:
+    return pa.array(levels, pa.large_string()).take(pa.array(batch.stream))
 
 
 def _changed(values: Texts, change: Callable[[str], str]) -> Texts:

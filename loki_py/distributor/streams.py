@@ -37,7 +37,8 @@ class ResolvedStream:
         fault: (reason, text) why the stream is refused, or None.
         missing: enforced labels that it does not have.
         policy: its ingestion policy, "" for none.
-        level: the level that its labels give to its lines, or None.
+        level: the level that a label gives to its lines, or None.
+        severity: the level that a severity number among its labels gives, or None.
         suspect: whether it has a fault or misses labels.
     """
 
@@ -47,6 +48,7 @@ class ResolvedStream:
     missing: tuple[str, ...]
     policy: str
     level: str | None
+    severity: str | None
     suspect: bool
 
 
@@ -107,6 +109,7 @@ class _Table:
             missing=missing,
             policy=policy,
             level=level_of_labels(labels.as_dict, self._limits.log_level_fields),
+            severity=severity_of_labels(labels.as_dict),
             suspect=fault is not None or bool(missing),
         )
         self._by_id[id(source)] = resolved
@@ -160,9 +163,13 @@ def level_of_labels(labels: Mapping[str, str], names: Sequence[str]) -> str | No
     for name in names:
         if name in labels:
             return normalised_level(labels[name])
-    if SEVERITY_NUMBER in labels:
-        return level_of_severity_number(labels[SEVERITY_NUMBER])
     return None
+
+
+def severity_of_labels(labels: Mapping[str, str]) -> str | None:
+    """Return the level of the severity number among the labels, or None."""
+    number = labels.get(SEVERITY_NUMBER)
+    return None if number is None else level_of_severity_number(number)
 
 
 def fault_of(labels: LabelSet, limits: Limits) -> tuple[str, str] | None:

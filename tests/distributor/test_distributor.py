@@ -480,6 +480,8 @@ def test_one_label_set_spelled_twice_is_one_stream():
         ({"level": "odd"}, {"level": "error"}, "odd"),
         ({"app": "a"}, {"severity": "err"}, "error"),
         ({"app": "a"}, {"severity_number": "17"}, "error"),
+        ({"severity_number": "5"}, {"level": "error"}, "error"),
+        ({"severity_number": "13"}, {}, "warn"),
         ({"app": "a"}, {"detected_level": "FATAL", "level": "info"}, "fatal"),
         ({"app": "a"}, {"other": "info"}, "debug"),
     ],
