@@ -22,7 +22,7 @@ from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, LargeUnit, ReadStats, ScanUnit, StreamRuns
 
-UNIT_LINE_BYTES = 8 * 1024 * 1024
+UNIT_LINE_BYTES = 4 * 1024 * 1024
 """Lines in one unit: long enough that a thread's work dwarfs handing it out."""
 
 _Ints = npt.NDArray[np.int64]
