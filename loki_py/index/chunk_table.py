@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from loki_py.index.files import IndexFile, PackRef
@@ -18,6 +19,8 @@ from loki_py.model.matchers import Matcher
 
 PIECES_MAX = 32
 """Beyond, pieces are joined: a look-up costs some 50 µs a piece."""
+
+_FEW_SERIES_SHARE = 0.2
 
 __all__ = ["ChunkSelection", "ChunkTable", "PackRef"]
 
@@ -149,18 +152,14 @@ class ChunkTable:
         wanted = self._series.select(matchers)
         if not wanted.any():
             return []
-        every = bool(wanted.all())
+        share = int(wanted.sum()) / len(wanted)
         found = []
         for piece in pieces:
-            hit = (piece["through"].to_numpy() >= start_ns) & (
-                piece["from"].to_numpy() < end_ns
-            )
-            if not every:
-                hit &= wanted[piece["series"].to_numpy()]
-            if hit.all():
+            rows = _rows_found(piece, wanted, share, start_ns=start_ns, end_ns=end_ns)
+            if rows is None:
                 found.append(piece)
-            elif hit.any():
-                found.append(piece[np.flatnonzero(hit)])
+            elif len(rows):
+                found.append(piece[rows])
         return found
 
     def _piece_of(self, file: IndexFile, number: int) -> pl.DataFrame:
@@ -182,6 +181,32 @@ class ChunkTable:
     def _numbers_of(self, keys: Sequence[str]) -> list[int]:
         held = self._file_numbers
         return [held[key] for key in keys if key in held]
+
+
+def _rows_found(
+    piece: pl.DataFrame,
+    wanted: SeriesMask,
+    share: float,
+    *,
+    start_ns: int,
+    end_ns: int,
+) -> npt.NDArray[np.int64] | None:
+    """Return the rows of wanted series with entries in [start, end), None for all.
+
+    Args:
+        share: how large a part of all series is wanted; where it is small, times
+            are only looked at for their chunks.
+    """
+    oldest, newest = piece["from"].to_numpy(), piece["through"].to_numpy()
+    series = piece["series"].to_numpy()
+    if share < _FEW_SERIES_SHARE:
+        rows = np.flatnonzero(wanted[series])
+        inside = (newest[rows] >= start_ns) & (oldest[rows] < end_ns)
+        return rows[inside]
+    hit = (newest >= start_ns) & (oldest < end_ns)
+    if share < 1:
+        hit &= wanted[series]
+    return None if hit.all() else np.flatnonzero(hit)
 
 
 def _without_files(

@@ -174,7 +174,7 @@ def decode_index_file(data: "pa.Buffer | bytes") -> IndexFile:
         parquet = pq.ParquetFile(pa.BufferReader(buffer))
         values = parquet.schema_arrow.metadata or {}
         _check_version(values)
-        table = parquet.read().unify_dictionaries().combine_chunks()
+        table = parquet.read(use_threads=False).unify_dictionaries().combine_chunks()
     except (pa.ArrowException, OSError) as error:
         raise CorruptData(f"index file: {error}") from error
     labels, series = _coded(table["labels"])
