@@ -1,5 +1,7 @@
 """Random syntax trees, for tests of printing and parsing."""
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 from loki_py.logql import ast
@@ -120,8 +122,27 @@ STAGES = st.one_of(
     st.builds(ast.Drop, targets()),
     st.builds(ast.Keep, targets()),
 )
+AMBIGUOUS = {ast.LineFilterOp.NOT_CONTAINS, ast.LineFilterOp.NOT_REGEXP}
+
+
+def can_be_written(stages):
+    """Whether no `!=` or `!~` filter follows a bare name of drop or keep.
+
+    Such a filter reads as the name's condition; no text stands for this tree.
+    """
+    return not any(
+        isinstance(left, ast.Drop | ast.Keep)
+        and left.targets[-1].matcher is None
+        and isinstance(right, ast.LineFilter)
+        and right.op in AMBIGUOUS
+        for left, right in pairwise(stages)
+    )
+
+
 LOG_QUERIES = st.builds(
-    ast.LogQuery, SELECTORS, st.lists(STAGES, max_size=4).map(tuple)
+    ast.LogQuery,
+    SELECTORS,
+    st.lists(STAGES, max_size=4).filter(can_be_written).map(tuple),
 )
 GROUPINGS = st.builds(metric.Grouping, some(NAMES), st.booleans())
 UNWRAPS = st.builds(
