@@ -101,16 +101,12 @@ class TableCache:
 
 
 def _ring_of(instances: Sequence[InstanceDesc]) -> tuple[Tokens, Replicas]:
-    """Return all tokens ascending and whose each is; of equal ones the first id's."""
+    """Return all tokens ascending and whose each is; equal ones in order of ids."""
     counts = [len(instance.tokens) for instance in instances]
     tokens = np.array([t for i in instances for t in i.tokens], np.uint32)
     owners = np.repeat(np.arange(len(instances), dtype=np.int32), counts)
     order = np.argsort(tokens, kind="stable")
-    tokens, owners = tokens[order], owners[order]
-    if len(tokens):
-        first = np.r_[True, tokens[1:] != tokens[:-1]]
-        tokens, owners = tokens[first], owners[first]
-    return tokens, owners
+    return tokens[order], owners[order]
 
 
 def _domains_of(instances: Sequence[InstanceDesc], *, zone_aware: bool) -> Replicas:

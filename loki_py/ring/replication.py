@@ -86,16 +86,18 @@ class ReadTracker:
         lost = [i for i in self.instances.asked if i.instance_id in self.failed]
         silent = [i for i in self.instances.asked if i.instance_id not in self.answered]
         tolerated = lost_domains_max(self.replication_factor)
+        if len(lost) == len(self.instances.asked):
+            return ReadOutcome.LOST
         if self._domains_count((*missing, *lost)) > tolerated:
             return ReadOutcome.LOST
-        if self._domains_count((*missing, *silent)) <= tolerated and (
-            self.answered or not silent
-        ):
+        if self.answered and self._domains_count((*missing, *silent)) <= tolerated:
             return ReadOutcome.WHOLE
         return ReadOutcome.PENDING
 
     def reason_lost(self) -> str:
         """Return which instances are missing, and how many may be."""
+        if not self.instances.asked and not self.instances.missing:
+            return "empty ring"
         gone: Mapping[str, str] = {
             **{i.instance_id: "not in reach" for i in self.instances.missing},
             **{name: str(error) for name, error in self.failed.items()},
