@@ -91,6 +91,8 @@ class JsonLevels:
             text = b'"' + name.encode() + b'"'
             near = colons[letters == (text[-2] | 0x20)]
             near = near[near >= len(text)]
+            if not len(near):
+                continue
             good = near[lines.spells(text, near - len(text), exact=True)]
             found_at.append(good - len(text))
             found_colons.append(good)

@@ -34,7 +34,10 @@ def other_name_codes(lines: LineBytes, names: Sequence[bytes]) -> tuple[Rows, Co
     equals = lines.where(_EQUALS)
     before = lines.low[equals - 1]
     for name in names:
-        rows, codes = _codes_at(lines, name, equals[before == name[-1]])
+        near = equals[before == name[-1]]
+        if not len(near):
+            continue
+        rows, codes = _codes_at(lines, name, near)
         found_rows.append(rows)
         found_codes.append(codes)
     rows, first = np.unique(np.concatenate(found_rows), return_index=True)
@@ -48,6 +51,8 @@ def _codes_at(lines: LineBytes, name: bytes, equals: Rows) -> tuple[Rows, Codes]
         at, equals = at[inside], equals[inside]
     spelled = lines.spells(name, at, exact=False)
     at, equals = at[spelled], equals[spelled]
+    if not len(at):
+        return at, np.zeros(0, np.uint8)
     rows = lines.row_of(at)
     start, end = lines.start[rows], lines.end[rows]
     good = (at == start) | (lines.raw[at - 1] <= _SPACE)

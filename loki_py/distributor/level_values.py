@@ -134,6 +134,8 @@ def text_codes(lines: LineBytes) -> Codes:
     """Return the level of the first level word in the text of each line."""
     codes = np.zeros(len(lines), np.uint8)
     at = _stems(lines)
+    if not len(at):
+        return codes
     found_at, found_code = [], []
     for word, code in CODE_OF_WORD.items():
         hits = at[lines.spells(word, at, exact=False)]
