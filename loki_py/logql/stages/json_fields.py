@@ -1,6 +1,6 @@
 """`| json`: all fields of JSON lines, the wanted ones, or named expressions."""
 
-import re
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,9 @@ from loki_py.logql.stages.extraction import (
     finish,
     row_numbers,
     series_of,
+    taken_mask,
 )
+from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
 from loki_py.logql.stages.json_scan import (
     JsonInvalid,
     flatten,
@@ -31,16 +33,10 @@ from loki_py.logql.stages.stage import Apply, Wants
 JSON_ERROR = "JSONParserErr"
 
 _COLUMN_NAMES_MAX = 4
-"""More wanted fields than this are cheaper read line by line."""
+"""More fields than this are cheaper decoded together than found one by one."""
 
 _JSON_STARTS = ("{", "[", '"')
 """Lines that begin otherwise are no JSON to an expression."""
-
-_SCALAR = r'(?:"[^"\\]*"|-?[0-9][-+.0-9eE]*|true|false)'
-_FLAT_PREFIX = (
-    r'^[ \t]*\{[ \t]*(?:"[a-zA-Z_][a-zA-Z0-9_]*"[ \t]*:[ \t]*'
-    rf"(?:{_SCALAR}|null)[ \t]*,[ \t]*)*?"
-)
 
 
 def json(stage: ast.JsonParser, wants: Wants) -> Apply:
@@ -50,19 +46,75 @@ def json(stage: ast.JsonParser, wants: Wants) -> Apply:
     required = wants.hints.required
     if required is not None and not required:
         return lambda _: None
-    names = _column_names(wants)
+    names = _names_wanted(wants)
+    decoder = None if names is None else FieldDecoder(names)
+    if decoder is None or not decoder.is_usable:
+        return lambda frame: _apply(frame, None, wants)
+    return lambda frame: _apply(frame, decoder, wants, names or ())
 
-    def apply(frame: Frame) -> None:
-        rest = np.full(len(frame), not names)
-        columns = {}
-        for name in names:
-            columns[name], sure = _column(frame.lines, name)
-            rest |= ~sure
-        cells, failed = _scanned(frame, rest, wants)
-        merged = _merged(columns, cells, pl.Series(rest))
-        finish(frame, merged, wants, failed=failed, error=JSON_ERROR)
 
-    return apply
+def _apply(
+    frame: Frame,
+    decoder: FieldDecoder | None,
+    wants: Wants,
+    names: Sequence[str] = (),
+) -> None:
+    rest = np.ones(len(frame), dtype=np.bool_)
+    columns: dict[str, pl.Series] = {}
+    if decoder is not None:
+        if _may_stop_early(frame, names, wants):
+            rest[:] = False
+            for name in names:
+                columns[name], sure = first_fields(frame.lines, name)
+                rest |= ~sure
+        if rest.any():
+            rows = pl.Series(np.flatnonzero(rest))
+            decoded, sure = decoder.fields(frame.lines.gather(rows))
+            columns = _placed(decoded, columns, rows, len(frame))
+            rest[rest] = ~sure
+    cells, failed = _scanned(frame, rest, wants)
+    merged = _merged(columns, cells, pl.Series(rest))
+    finish(frame, merged, wants, failed=failed, error=JSON_ERROR)
+
+
+def _names_wanted(wants: Wants) -> list[str] | None:
+    """Return the fields to read; None where all are."""
+    if wants.labels is None:
+        return None
+    names = wants.labels if wants.hints.required is None else wants.hints.required
+    names = names | wants.hints.filters.keys()
+    stems = {name.removesuffix(DUPLICATE_SUFFIX) for name in names}
+    return sorted(stems - {ERROR, ERROR_DETAILS})
+
+
+def _may_stop_early(frame: Frame, names: Sequence[str], wants: Wants) -> bool:
+    """Return whether what follows the last wanted field of a line is irrelevant.
+
+    It is where Loki reads no further, having all that the query requires, or
+    where nobody asks whether the line is sound.
+    """
+    if not names or len(names) > _COLUMN_NAMES_MAX:
+        return False
+    required = wants.hints.required
+    if required is None:
+        return not (wants.label(ERROR) or wants.label(ERROR_DETAILS))
+    if {ERROR, ERROR_DETAILS} & required:
+        return False
+    return all(taken_mask(frame, name) is None for name in names)
+
+
+def _placed(
+    decoded: dict[str, pl.Series],
+    columns: dict[str, pl.Series],
+    rows: pl.Series,
+    count: int,
+) -> dict[str, pl.Series]:
+    """Return the columns with the decoded values in the given rows."""
+    if len(rows) == count:
+        return decoded
+    return {
+        name: columns[name].scatter(rows, values) for name, values in decoded.items()
+    }
 
 
 def _merged(
@@ -74,41 +126,6 @@ def _merged(
         scanned = merged.get(name, NULL)
         merged[name] = scanned.zip_with(is_cell, column)
     return merged
-
-
-def _column_names(wants: Wants) -> list[str]:
-    """Return the fields to read by column; none where lines must be read whole.
-
-    By column, what follows the last wanted field stays unread. That is right
-    where Loki stops there too, or where nobody asks whether the line is sound.
-    """
-    if wants.labels is None:
-        return []
-    if wants.hints.required is None and (
-        wants.label(ERROR) or wants.label(ERROR_DETAILS)
-    ):
-        return []
-    names = {
-        name.removesuffix(DUPLICATE_SUFFIX)
-        for name in (wants.hints.required or wants.labels)
-        if name not in {ERROR, ERROR_DETAILS}
-    }
-    if ERROR in (wants.hints.required or ()) or len(names) > _COLUMN_NAMES_MAX:
-        return []
-    return sorted(names)
-
-
-def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
-    """Return a top-level field's values, and where they are sure to be right.
-
-    Sure is a line that begins with plain members up to the field: none of them
-    nested, escaped or in need of sanitising, so none can be the field before.
-    """
-    key = rf'"{re.escape(name)}"[ \t]*:[ \t]*'
-    sure = lines.str.contains(rf"{_FLAT_PREFIX}{key}{_SCALAR}[ \t]*[,}}]")
-    values = lines.str.extract(key + r'("[^"\\]*"|[^ \t,}]+)', 1)
-    # A quoted value keeps its quotes until here, so that `""` is not missing.
-    return values.str.strip_chars('"'), sure.fill_null(value=False).to_numpy()
 
 
 def _scanned(frame: Frame, rows: Mask, wants: Wants) -> tuple[Cells, dict[int, str]]:

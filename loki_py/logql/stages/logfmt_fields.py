@@ -12,6 +12,7 @@ from loki_py.logql.exec.frame import (
     ERROR_DETAILS,
     Frame,
     Mask,
+    constant,
 )
 from loki_py.logql.stages.extraction import (
     Cells,
@@ -28,8 +29,6 @@ LOGFMT_ERROR = "LogfmtParserErr"
 
 _COLUMN_NAMES_MAX = 6
 """More wanted keys than this are cheaper read line by line."""
-
-_PLAIN_PREFIX = r'^(?:[a-zA-Z_][a-zA-Z0-9_]*=(?:[^\x00-\x20="]+|"[^"\\=]*")?[ \t]+)*?'
 
 
 def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
@@ -83,16 +82,31 @@ def _column_names(stage: ast.LogfmtParser, wants: Wants) -> list[str] | None:
 def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
     """Return a key's values, and where they are sure to be right.
 
-    Sure is a line that begins with plain pairs up to the key and its value, or
-    one that does not have the key's text at all.
+    Sure is a line without quotes before the key, whose value there is plain;
+    and a line that does not have the key's text at all. Malformed pairs before
+    the key do not matter, they end where the next pair begins.
     """
+    has_text = lines.str.contains(name, literal=True)
+    if "_" not in name and not has_text.any():
+        return constant(None, len(lines)), np.ones(len(lines), dtype=np.bool_)
     key = re.escape(name)
-    value = r'(?:[^\x00-\x20="\x{fffd}]+|"[^"\\\x{fffd}]+")'
-    sure = lines.str.contains(rf"{_PLAIN_PREFIX}{key}={value}(?:[ \t]|$)")
-    values = lines.str.extract(rf'(?:^|[ \t]){key}=("[^"]*"|[^\x00-\x20"]*)', 1)
+    place = lines.str.find(f" {name}=", literal=True)
+    begins = lines.str.starts_with(f"{name}=")
+    place = place.zip_with(~begins, pl.Series([0], dtype=place.dtype))
+    quote = lines.str.find('"', literal=True)
+    found = place.is_not_null() & (quote.is_null() | (quote > place))
+    values = lines.str.extract(
+        rf'(?:^| ){key}=("[^"\\]*"|[^\x00-\x20"][^\x00-\x20]*)', 1
+    )
+    quoted = values.str.starts_with('"').fill_null(value=False)
+    inner = values.str.strip_chars('"').zip_with(quoted, values)
+    odd = inner.str.contains(r'^$|["\x{fffd}\\]') | (
+        ~quoted & inner.str.contains("=", literal=True)
+    )
+    sure = found & ~odd.fill_null(value=True)
     if "_" not in name:
-        sure = sure | ~lines.str.contains(name, literal=True)
-    return values.str.strip_chars('"'), sure.fill_null(value=False).to_numpy()
+        sure |= ~has_text
+    return inner, sure.fill_null(value=False).to_numpy()
 
 
 def _scanned(
