@@ -217,38 +217,7 @@ class BlockFile:
             return []
         if not hit.all():
             runs = {name: values[hit] for name, values in runs.items()}
-        block = runs["block"]
-        starts = np.concatenate(([0], np.flatnonzero(block[1:] != block[:-1]) + 1))
-        ends = np.append(starts[1:], len(block))
-        low = np.maximum(np.minimum.reduceat(runs["min_ns"], starts), start_ns)
-        high = np.minimum(np.maximum.reduceat(runs["max_ns"], starts), end_ns - 1)
-        cut = (runs["min_ns"] < start_ns) | (runs["max_ns"] >= end_ns)
-        per_block = zip(
-            block[starts].tolist(),
-            starts.tolist(),
-            ends.tolist(),
-            low.tolist(),
-            high.tolist(),
-            np.add.reduceat(runs["rows"], starts).tolist(),
-            np.add.reduceat(runs["line_bytes"], starts).tolist(),
-            np.logical_or.reduceat(cut, starts).tolist(),
-            strict=True,
-        )
-        return [
-            BlockPart(
-                tenant,
-                number,
-                start_ns,
-                end_ns,
-                StreamRuns(
-                    runs["stream"][a:b], runs["min_ns"][a:b], runs["max_ns"][a:b]
-                ),
-                runs["row_first"][a:b],
-                runs["rows"][a:b],
-                *numbers,
-            )
-            for number, a, b, *numbers in per_block
-        ]
+        return list(_parts_of(tenant, runs, start_ns=start_ns, end_ns=end_ns))
 
     def read(self, part: BlockPart, columns: Columns) -> EntryBatch:
         """Return the part's rows in file order; zero-copy where they adjoin.
@@ -335,6 +304,40 @@ class BlockFile:
             for names, values in zip(
                 _texts_of(series["names"]), _texts_of(series["values"]), strict=True
             )
+        )
+
+
+def _parts_of(
+    tenant: str, runs: dict[str, npt.NDArray[Any]], *, start_ns: int, end_ns: int
+) -> Iterator[BlockPart]:
+    """Yield the parts that these runs, sorted by block, make up."""
+    block = runs["block"]
+    starts = np.concatenate(([0], np.flatnonzero(block[1:] != block[:-1]) + 1))
+    ends = np.append(starts[1:], len(block))
+    low = np.maximum(np.minimum.reduceat(runs["min_ns"], starts), start_ns)
+    high = np.minimum(np.maximum.reduceat(runs["max_ns"], starts), end_ns - 1)
+    cut = (runs["min_ns"] < start_ns) | (runs["max_ns"] >= end_ns)
+    per_block = zip(
+        block[starts].tolist(),
+        starts.tolist(),
+        ends.tolist(),
+        low.tolist(),
+        high.tolist(),
+        np.add.reduceat(runs["rows"], starts).tolist(),
+        np.add.reduceat(runs["line_bytes"], starts).tolist(),
+        np.logical_or.reduceat(cut, starts).tolist(),
+        strict=True,
+    )
+    for number, a, b, *numbers in per_block:
+        yield BlockPart(
+            tenant,
+            number,
+            start_ns,
+            end_ns,
+            StreamRuns(runs["stream"][a:b], runs["min_ns"][a:b], runs["max_ns"][a:b]),
+            runs["row_first"][a:b],
+            runs["rows"][a:b],
+            *numbers,
         )
 
 

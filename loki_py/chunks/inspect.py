@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from loki_py.chunks.block_reader import BlockFile
-from loki_py.chunks.pack_reader import Pack, PackFooter
+from loki_py.chunks.pack_reader import PackFooter
 from loki_py.errors import CorruptData
 
 Row: TypeAlias = Mapping[str, Any]
@@ -27,7 +27,7 @@ def pack_rows(buffer: "pa.Buffer", *, check: bool = True) -> Iterator[Row]:
 
     Raises: CorruptData where header or footer are not a pack's.
     """
-    footer = Pack.open(buffer).footer
+    footer = PackFooter.decode(buffer, object_bytes=len(buffer))
     yield {
         "tenant": footer.tenant,
         "writer": footer.writer,
@@ -49,7 +49,7 @@ def block_file_rows(buffer: "pa.Buffer", *, check: bool = True) -> Iterator[Row]
 
     Raises: CorruptData where header, footer or trailer are not a block file's.
     """
-    file = BlockFile.open(buffer)
+    file = BlockFile(buffer)
     yield {
         "ingester": file.header.ingester_id,
         "generation": file.header.generation,

@@ -146,11 +146,7 @@ class PackFooter:
         row_end = row_first + rows
         if int(row_end.max()) > self.rows:
             raise CorruptData(f"chunk ends at row {row_end.max()} of {self.rows}")
-        first = np.searchsorted(self._row_ends, row_first, side="right")
-        spans = np.searchsorted(self._row_ends, row_end) - first + 1
-        chunk = np.repeat(np.arange(len(rows)), spans)
-        group = first[chunk] + np.arange(len(chunk))
-        group -= np.repeat(np.cumsum(spans) - spans, spans)
+        chunk, group = self._row_groups_of(row_first, row_end)
         hit = (self._max_ns[group] >= start_ns) & (self._min_ns[group] < end_ns)
         chunk, group = chunk[hit], group[hit]
         if len(group) == 0:
@@ -178,6 +174,15 @@ class PackFooter:
                 group[starts].tolist(), starts.tolist(), ends, strict=True
             )
         ]
+
+    def _row_groups_of(self, row_first: _Ints, row_end: _Ints) -> tuple[_Ints, _Ints]:
+        """Return (chunk, row group) for each pair of them that share rows."""
+        first = np.searchsorted(self._row_ends, row_first, side="right")
+        spans = np.searchsorted(self._row_ends, row_end) - first + 1
+        chunk = np.repeat(np.arange(len(row_first)), spans)
+        group = first[chunk] + np.arange(len(chunk))
+        group -= np.repeat(np.cumsum(spans) - spans, spans)
+        return chunk, group
 
     def byte_ranges(self, parts: Sequence[PackPart], columns: Columns) -> list[_Range]:
         """Return the (offset, length) of the object that `read` will ask for.
@@ -318,7 +323,7 @@ def _decoded(
     file: SparseFile, metadata: "pq.FileMetaData", row_group: int, names: list[str]
 ) -> "pa.Table":
     try:
-        parquet = pq.ParquetFile(file.open(), metadata=metadata)
+        parquet = pq.ParquetFile(file.as_file(), metadata=metadata)
         return parquet.read_row_group(row_group, columns=names, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise CorruptData(f"row group {row_group}: {error}") from error

@@ -35,7 +35,7 @@ class SparseFile:
                 return buffer.slice(start, length)
         raise CorruptData(f"bytes {offset} to {offset + length} are not at hand")
 
-    def open(self) -> "pa.NativeFile":
+    def as_file(self) -> "pa.NativeFile":
         """Return a file at position 0."""
         if len(self._buffers) == 1 and len(self._buffers[0]) == self._size:
             return pa.BufferReader(self._buffers[0])
