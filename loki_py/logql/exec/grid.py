@@ -85,6 +85,11 @@ class Windows:
         """Whether some times lie in no window."""
         return self._whole == 0
 
+    @property
+    def are_disjoint(self) -> bool:
+        """Whether no time is in two windows; a bucket is then a window."""
+        return self._whole == 0 or (self._whole == 1 and self._part_ns == 0)
+
     @cached_property
     def buckets(self) -> int:
         if self._whole == 0:

@@ -14,6 +14,7 @@ from loki_py.logql.exec.whole_windows import (
     Valued,
     WindowRuns,
     counter_rates,
+    group_quantiles,
     quantiles_at,
 )
 from loki_py.model.results import Floats
@@ -62,6 +63,8 @@ def summary_of(aggregation: metric.RangeAggregation, windows: Windows) -> Summar
         case RangeFunction.QUANTILE_OVER_TIME:
             quantile = aggregation.parameter
             assert quantile is not None
+            if windows.are_disjoint and 0 <= quantile <= 1:
+                return QuantileSummary(windows, quantile)
             return SampleSummary(windows, quantiles_at(quantile))
         case RangeFunction.RATE_COUNTER:
             return SampleSummary(windows, counter_rates)
@@ -197,3 +200,37 @@ class SampleSummary:
         with np.errstate(all="ignore"):
             values[present] = self._valued(runs)
         return values, present
+
+
+class QuantileSummary:
+    """All samples by series and window, where no sample is in two windows."""
+
+    def __init__(self, windows: Windows, quantile: float) -> None:
+        self._windows = windows
+        self._quantile = quantile
+        self._keys: list[Ints] = []
+        self._samples: list[Floats] = []
+
+    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+        return Block(series, self._windows.bucket_of(timestamp_ns), (values,))
+
+    def add(self, series: Ints, block: Block) -> None:
+        self._keys.append(series * self._windows.buckets + block.when)
+        self._samples.append(block.fields[0])
+
+    def finish(self, count: int) -> tuple[Floats, Mask]:
+        cells = count * self._windows.buckets
+        values = np.zeros(cells)
+        present = np.zeros(cells, dtype=np.bool_)
+        if self._keys:
+            key = np.concatenate(self._keys)
+            present[key] = True
+            used = np.flatnonzero(present)
+            group = np.empty(cells, dtype=np.int64)
+            group[used] = np.arange(len(used))
+            samples = np.concatenate(self._samples)
+            values[used] = group_quantiles(
+                self._quantile, group[key], samples, len(used)
+            )
+        shape = (count, self._windows.buckets)
+        return values.reshape(shape), present.reshape(shape)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import polars as pl
 
 from loki_py.logql.exec.grid import Ints
 from loki_py.model.results import Floats
@@ -69,8 +70,19 @@ def _quantiles(quantile: float, values: Floats, lows: Ints, highs: Ints) -> Floa
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     window = np.repeat(np.arange(len(lows)), counts)
     at = np.arange(len(window)) - np.repeat(starts - lows, counts)
-    expanded = values[at]
-    ordered = expanded[np.lexsort((expanded, window))]
+    return group_quantiles(quantile, window, values[at], len(lows))
+
+
+def group_quantiles(quantile: float, group: Ints, values: Floats, count: int) -> Floats:
+    """Return the quantile of each group's values; every group has some."""
+    if np.isfinite(values).all() and 0 <= quantile <= 1:
+        frame = pl.DataFrame({"group": group, "value": values})
+        ranked = pl.col("value").quantile(quantile, interpolation="linear")
+        found = frame.group_by("group").agg(ranked).sort("group")
+        return found["value"].to_numpy()
+    ordered = values[np.lexsort((values, group))]
+    counts = np.bincount(group, minlength=count)
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     rank = quantile * (counts - 1)
     lower = np.floor(rank).astype(np.int64)
     upper = np.minimum(lower + 1, counts - 1)

@@ -7,12 +7,20 @@ import polars as pl
 import re2
 
 from loki_py.logql import ast
-from loki_py.logql.exec.frame import Frame
+from loki_py.logql.exec.frame import Frame, Rows, with_nulls
 from loki_py.logql.patterns import Capture, PatternPart, parse_pattern
 from loki_py.logql.regexps import compile_regexp
-from loki_py.logql.stages.extraction import Found, finish, series_of
+from loki_py.logql.stages.extraction import (
+    Found,
+    finish,
+    is_wanted_stem,
+    series_of,
+)
 from loki_py.logql.stages.regex import Regex
 from loki_py.logql.stages.stage import Apply, Wants
+
+_COLUMN_GROUPS_MAX = 4
+"""More groups than this are cheaper taken from one match per line."""
 
 
 def regexp(stage: ast.RegexpParser, wants: Wants) -> Apply:
@@ -23,14 +31,35 @@ def regexp(stage: ast.RegexpParser, wants: Wants) -> Apply:
 
     def apply(frame: Frame) -> None:
         rows = np.flatnonzero(search.found_in(frame.lines))
-        found = Found(frame, wants)
-        lines = frame.lines.gather(pl.Series(rows)).to_list()
-        for row, line in zip(rows.tolist(), lines, strict=True):
-            found.begin(row)
-            _put_groups(found, names, compiled.search(line))
-        finish(frame, series_of(found.cells), wants)
+        wanted = {name: i for name, i in names.items() if is_wanted_stem(name, wants)}
+        columns = None
+        if len(wanted) <= _COLUMN_GROUPS_MAX:
+            columns = _group_columns(search, frame.lines, rows, wanted)
+        if columns is None:
+            found = Found(frame, wants)
+            lines = frame.lines.gather(pl.Series(rows)).to_list()
+            for row, line in zip(rows.tolist(), lines, strict=True):
+                found.begin(row)
+                _put_groups(found, wanted, compiled.search(line))
+            columns = series_of(found.cells)
+        finish(frame, columns, wants)
 
     return apply
+
+
+def _group_columns(
+    search: Regex, lines: pl.Series, rows: Rows, names: dict[str, int]
+) -> dict[str, pl.Series] | None:
+    """Return the groups of the rows that match; None where RE2 itself must run."""
+    matched = np.zeros(len(lines), dtype=np.bool_)
+    matched[rows] = True
+    columns = {}
+    for name, index in names.items():
+        values = search.group_of(lines, index)
+        if values is None:
+            return None
+        columns[name] = with_nulls(values.fill_null(""), ~matched)
+    return columns
 
 
 def _put_groups(found: Found, names: dict[str, int], match: "re2._Match") -> None:

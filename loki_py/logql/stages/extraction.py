@@ -119,6 +119,11 @@ def _by_final_name(
     yield name + DUPLICATE_SUFFIX, with_nulls(values, ~taken)
 
 
+def is_wanted_stem(name: str, wants: Wants) -> bool:
+    """Return whether a raw name may become a label that is wanted."""
+    return _is_wanted(name, wants) or _is_wanted(name + DUPLICATE_SUFFIX, wants)
+
+
 def _is_wanted(name: str, wants: Wants) -> bool:
     return wants.label(name) or name in wants.hints.filters
 

@@ -41,15 +41,15 @@ def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
     names = _column_names(stage, wants)
 
     def apply(frame: Frame) -> None:
-        columns: dict[str, pl.Series] = {}
-        failed: dict[int, str] = {}
         if names is None:
             every = np.ones(len(frame), dtype=np.bool_)
             cells, failed = _scanned(frame, every, stage, wants)
             columns = series_of(cells)
+            finish(frame, columns, wants, failed=failed, error=LOGFMT_ERROR)
         for name in names or ():
-            columns[name] = _whole_column(frame, name, stage, wants)
-        finish(frame, columns, wants, failed=failed, error=LOGFMT_ERROR)
+            if len(frame):
+                column = _whole_column(frame, name, stage, wants)
+                finish(frame, {name: column}, wants)
 
     return apply
 
@@ -73,10 +73,13 @@ def _column_names(stage: ast.LogfmtParser, wants: Wants) -> list[str] | None:
         return None
     names = {
         name.removesuffix(DUPLICATE_SUFFIX)
-        for name in wants.labels
+        for name in wants.labels | wants.hints.filters.keys()
         if name not in {ERROR, ERROR_DETAILS}
     }
-    return sorted(names) if len(names) <= _COLUMN_NAMES_MAX else None
+    if len(names) > _COLUMN_NAMES_MAX:
+        return None
+    # Filtered ones first: the others are then read on fewer lines.
+    return sorted(names, key=lambda name: (name not in wants.hints.filters, name))
 
 
 def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:

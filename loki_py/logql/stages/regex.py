@@ -65,15 +65,8 @@ def _translated(kind: str, text: str) -> str | None:
             return f"(?-u:{text})" if text == r"\b" else None
         case "escape" if text[1] in "\"'=,:;<>@!%`_ /":
             return text[1]
-        case "group" if text.endswith(")") and at_risk(text):
-            return None
         case _:
             return text
-
-
-def at_risk(flags: str) -> bool:
-    """Return whether an inline flag group could differ between the engines."""
-    return "-" in flags
 
 
 class Regex:
@@ -95,6 +88,18 @@ class Regex:
                 return _mask(found)
         matched = pc.match_substring_regex(values.to_arrow(), self.pattern)
         return np.asarray(matched.fill_null(False))
+
+    def group_of(self, values: pl.Series, index: int) -> pl.Series | None:
+        """Return a capture group of each value's first match, null where unmatched.
+
+        None where the pattern must run in RE2 itself, line by line.
+        """
+        if self._rust is None:
+            return None
+        try:
+            return values.str.extract(self._rust, index)
+        except pl.exceptions.ComputeError:
+            return None
 
 
 def anchored(pattern: str) -> Regex:
