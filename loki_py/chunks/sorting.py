@@ -21,6 +21,7 @@ from loki_py.model.labels import LabelSet
 _Ints = npt.NDArray[np.int64]
 
 _KEY_BITS = 64
+_NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
 def sort_and_deduplicate(batch: EntryBatch) -> tuple[EntryBatch, int]:
@@ -33,18 +34,16 @@ def sort_and_deduplicate(batch: EntryBatch) -> tuple[EntryBatch, int]:
         return batch, 0
     rank = stream_ranks(batch.streams, batch.stream)[batch.stream]
     order = _order_of(rank, batch.timestamp_ns)
+    timestamp_ns = batch.timestamp_ns
     if order is not None:
-        rank = rank[order]
-        batch = batch.take(order)
-    same = (rank[1:] == rank[:-1]) & (batch.timestamp_ns[1:] == batch.timestamp_ns[:-1])
-    if not same.any():
+        rank, timestamp_ns = rank[order], timestamp_ns[order]
+    same = (rank[1:] == rank[:-1]) & (timestamp_ns[1:] == timestamp_ns[:-1])
+    repeated = _later_equals(batch, order, same) if same.any() else _NO_ROWS
+    if order is None and len(repeated) == 0:
         return batch, 0
-    repeated = _later_equals(batch, same)
-    if len(repeated) == 0:
-        return batch, 0
-    keep = np.ones(len(batch), dtype=np.bool_)
-    keep[repeated] = False
-    return batch.filter(keep), len(repeated)
+    # One copy of the columns, whatever was found.
+    rows = np.arange(len(batch)) if order is None else order
+    return batch.take(np.delete(rows, repeated)), len(repeated)
 
 
 def duplicate_rows(batches: Sequence[EntryBatch]) -> list[Rows]:
@@ -109,25 +108,28 @@ def _order_of(rank: StreamIndex, timestamp_ns: Timestamps) -> Rows | None:
     return np.argsort(key, kind="stable")
 
 
-def _later_equals(batch: EntryBatch, same: npt.NDArray[np.bool_]) -> Rows:
-    """Return the rows that equal an earlier row of their group.
+def _later_equals(
+    batch: EntryBatch, order: Rows | None, same: npt.NDArray[np.bool_]
+) -> Rows:
+    """Return the places in the order whose row equals an earlier one of its group.
 
     Args:
-        same: bool[n - 1], whether row i + 1 is in the group of row i.
+        order: the rows of the batch in file order; None where they are in it.
+        same: bool[n - 1], whether place i + 1 is in the group of place i.
     """
     group = np.concatenate(([0], np.cumsum(~same)))
     tied = np.concatenate((same, [False]))
     tied[1:] |= same
-    rows = np.flatnonzero(tied)
+    places = np.flatnonzero(tied)
+    rows = places if order is None else order[places]
     length = batch.line_bytes()[rows]
-    rows = rows[_in_shared_values(_group_ids([group[rows], length]))]
-    if len(rows) == 0:
-        return rows
-    entry = _entry_ids(batch.take(rows), [group[rows]])
+    alike = _in_shared_values(_group_ids([group[places], length]))
+    places, rows = places[alike], rows[alike]
+    if len(places) == 0:
+        return places
+    entry = _entry_ids(batch.take(rows), [group[places]])
     _, firsts = np.unique(entry, return_index=True)
-    later = np.ones(len(rows), dtype=np.bool_)
-    later[firsts] = False
-    return rows[later]
+    return np.delete(places, firsts)
 
 
 def _rows_of_shared_times(batches: Sequence[EntryBatch]) -> Rows:

@@ -241,3 +241,15 @@ def _readable(file):
                 yield file.read(part, Columns())
             except BadChecksum:
                 continue
+
+
+def test_entry_longer_than_a_block_is_a_block():
+    rows = [(A, 1, "x" * 3_000_000, {"trace": "y" * 200_000}), (A, 2, "")]
+
+    file = opened(encoded([("t" * 150, batch_of(rows))]))
+
+    assert [row[2:4] for row in rows_read(file, "t" * 150)] == [
+        (rows[0][2], rows[0][3]),
+        ("", {}),
+    ]
+    assert file.extent("t" * 150).blocks == 2

@@ -355,3 +355,11 @@ def test_writer_thrown_away_after_an_error_writes_nothing_more():
 
 def _in_order(batch):
     return [batch.streams[s] for s in dict.fromkeys(batch.stream.tolist())]
+
+
+def test_entry_longer_than_a_row_group_is_a_row_group():
+    rows = [(A, 1, "x" * 3_000_000, {"trace": "y" * 200_000}), (A, 2, "")]
+    pack = opened(written(sorted_batch(rows))[0])
+
+    assert [row[2:4] for row in rows_read(pack)] == [(rows[0][2], rows[0][3]), ("", {})]
+    assert pack.footer.row_groups["rows"].to_list() == [1, 1]
