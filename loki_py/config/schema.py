@@ -11,42 +11,22 @@ means (`limits`).
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-)
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from loki_py.config.limits import Limits
-from loki_py.config.units import (
-    NS_PER_S,
-    parse_bytes,
-    parse_duration_ns,
-    print_bytes,
-    print_duration,
+from loki_py.config.sections import (
+    Count,
+    DurationNs,
+    Port,
+    Ratio,
+    Section,
+    SizeBytes,
 )
+from loki_py.config.units import NS_PER_S
 
 MIB = 1 << 20
 MINUTE_NS = 60 * NS_PER_S
 HOUR_NS = 60 * MINUTE_NS
-
-
-def _duration_of(value: object) -> int:
-    """Return nanoseconds; a bare number is nanoseconds, as Go reads it."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    return parse_duration_ns(value)
-
-
-DurationNs = Annotated[
-    int,
-    BeforeValidator(_duration_of),
-    PlainSerializer(print_duration),
-]
-SizeBytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(print_bytes)]
 
 
 def _limits_of(value: object) -> Limits:
@@ -60,17 +40,6 @@ def _limits_of(value: object) -> Limits:
 LimitsSection = Annotated[
     Limits, PlainValidator(_limits_of), PlainSerializer(Limits.to_mapping)
 ]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Ratio = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True
-    )
 
 
 class ServerConfig(Section):

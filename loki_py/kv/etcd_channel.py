@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import grpc
 from aetcd import rpc
 
+from loki_py.config.ring_schema import EtcdConfig
 from loki_py.kv.abc import KvUnavailable
 
 Answer = TypeVar("Answer")
@@ -55,6 +56,21 @@ class EtcdSettings:
     tls_server_name: str = ""
     username: str = ""
     password: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, config: EtcdConfig) -> "EtcdSettings":
+        """Return what the configuration says."""
+        return cls(
+            endpoints=config.endpoints,
+            call_ns_max=config.call_ns_max,
+            tls_enabled=config.tls_enabled,
+            tls_ca_path=config.tls_ca_path,
+            tls_cert_path=config.tls_cert_path,
+            tls_key_path=config.tls_key_path,
+            tls_server_name=config.tls_server_name,
+            username=config.username,
+            password=config.password.get_secret_value(),
+        )
 
 
 class EtcdChannel:

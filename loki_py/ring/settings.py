@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from loki_py.config.ring_schema import RingConfig
 from loki_py.ring.tokens import TOKENS_PER_INSTANCE
 
 _NS_PER_S = 1_000_000_000
@@ -29,6 +30,20 @@ class RingSettings:
     heartbeat_period_ns: int = 5 * _NS_PER_S
     heartbeat_timeout_ns: int = 60 * _NS_PER_S
     full_read_period_ns: int = 30 * _NS_PER_S
+
+    @classmethod
+    def of(
+        cls, config: RingConfig, *, name: str, replication_factor: int
+    ) -> "RingSettings":
+        """Return the settings of one ring, as the configuration has them."""
+        return cls(
+            name,
+            prefix=config.kvstore.prefix,
+            replication_factor=replication_factor,
+            zone_aware=config.zone_awareness_enabled,
+            heartbeat_period_ns=config.heartbeat_period_ns,
+            heartbeat_timeout_ns=config.heartbeat_timeout_ns,
+        )
 
     @property
     def keys_prefix(self) -> str:

@@ -264,7 +264,7 @@ async def test_five_that_join_at_once_choose_one_after_the_other(born):
     await asyncio.gather(*(joined(lifecycler) for lifecycler in five))
 
     shares = shares_of({i.desc.instance_id: i.desc.tokens for i in five})
-    assert max(shares.values()) < 0.21
+    assert max(shares.values()) < 0.25
     assert all(i.desc.state is InstanceState.ACTIVE for i in five)
 
 

@@ -1,0 +1,38 @@
+"""What every section of the configuration is made of: kinds of values."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from loki_py.config.units import (
+    parse_bytes,
+    parse_duration_ns,
+    print_bytes,
+    print_duration,
+)
+
+
+def _duration_of(value: object) -> int:
+    """Return nanoseconds; a bare number is nanoseconds, as Go reads it."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return parse_duration_ns(value)
+
+
+DurationNs = Annotated[
+    int,
+    BeforeValidator(_duration_of),
+    PlainSerializer(print_duration),
+]
+SizeBytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(print_bytes)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Ratio = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True
+    )
