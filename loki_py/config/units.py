@@ -73,7 +73,9 @@ def print_duration(duration_ns: int) -> str:
 
 
 def parse_bytes(value: object) -> int:
-    """Return the bytes of `256KB`, `4MB` or a bare whole number.
+    """Return the bytes of `256KB`, `4MB`, `4MiB` or a bare whole number.
+
+    As in Loki all units are powers of 1,024; `MiB` only says so.
 
     Raises: ValueError.
     """
@@ -81,7 +83,7 @@ def parse_bytes(value: object) -> int:
         return value
     if isinstance(value, str):
         found = _BYTES.fullmatch(value.strip())
-        factor = _BYTES_PER.get(found[2].upper()) if found else None
+        factor = _BYTES_PER.get(found[2].upper().replace("IB", "B")) if found else None
         if found is not None and factor is not None:
             return int(found[1]) * factor
     raise ValueError(f"not a byte size: {value!r}")
