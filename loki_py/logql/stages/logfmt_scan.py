@@ -9,6 +9,9 @@ _GAP = re.compile(r"[\x00-\x20]*")
 _KEY = re.compile(r'[^\x00-\x20="]+')
 _BARE = re.compile(r'[^\x00-\x20="]*')
 _QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_PAIR = re.compile(
+    r'([^\x00-\x20="]+)(?:=(?:"([^"\\]*)"|([^\x00-\x20="]*)))?(?:[\x00-\x20]+|$)'
+)
 _WORD_REST = re.compile(r"[^\x00-\x20]*")
 
 
@@ -25,6 +28,12 @@ def pairs(text: str, *, strict: bool) -> Iterator[tuple[str, str]]:
     """
     at = 0
     while True:
+        quick = _PAIR.match(text, at)
+        if quick is not None:
+            key, quoted, bare = quick.groups()
+            yield key, quoted or bare or ""
+            at = quick.end()
+            continue
         at = _end(_GAP, text, at)
         if at >= len(text):
             return

@@ -10,6 +10,7 @@ import polars as pl
 from loki_py.logql import ast
 from loki_py.logql.exec.frame import (
     ERROR,
+    ERROR_DETAILS,
     Frame,
     Rows,
     StreamTable,
@@ -29,11 +30,14 @@ from loki_py.logql.stages.json_fields import json
 from loki_py.logql.stages.label_filter import label_filter, names_of
 from loki_py.logql.stages.label_filter import reads as label_filter_reads
 from loki_py.logql.stages.label_filter import test_of as filter_test
+from loki_py.logql.stages.line_filter import Test as LineTest
 from loki_py.logql.stages.line_filter import line_filter, test_of
 from loki_py.logql.stages.logfmt_fields import logfmt
+from loki_py.logql.stages.regex import contains
 from loki_py.logql.stages.stage import Apply, Hints, Names, Test, Wants, union
 from loki_py.logql.stages.unpack import unpack
 from loki_py.model.batch import EntryBatch
+from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.scan import Columns
 
 Build = Callable[[Any, Wants], Apply]
@@ -89,6 +93,7 @@ class Pipeline:
             for stage in stages[:leading]
             if isinstance(stage, ast.LineFilter)
         ]
+        self._needles = label_needles(stages[leading:])
         applied: list[Apply] = []
         for stage in reversed(stages[leading:]):
             kind = STAGES[type(stage)]
@@ -113,7 +118,7 @@ class Pipeline:
         lines = None
         if self.columns.line:
             lines = pl.Series(pl.from_arrow(batch.line))
-            for test in self._line_tests:
+            for test in [*self._line_tests, *self._needle_tests(batch, table)]:
                 keep = test(lines)
                 if not keep.all():
                     rows = np.flatnonzero(keep) if rows is None else rows[keep]
@@ -130,6 +135,50 @@ class Pipeline:
                 break
             stage(frame)
         return frame
+
+    def _needle_tests(self, batch: EntryBatch, table: StreamTable) -> list[LineTest]:
+        """Return tests for texts that labels of surviving lines come from."""
+        if batch.metadata_rest is not None:
+            return []
+        return [
+            _holding(text)
+            for name, text in self._needles
+            if table.column(name) is None and name not in batch.metadata
+        ]
+
+
+def _holding(text: str) -> LineTest:
+    """Return the test for lines that hold the text, or something that may spell it."""
+    return lambda lines: (
+        contains(lines, text) | contains(lines, "\\") | contains(lines, "\ufffd")
+    )
+
+
+def label_needles(stages: Sequence[ast.Stage]) -> list[tuple[str, str]]:
+    """Return (label, text) pairs that filters right after a parser ask for.
+
+    A line without the text, and without escapes that could spell it, does not
+    get the label with that value from the parser.
+    """
+    if not stages or not isinstance(stages[0], ast.JsonParser | ast.LogfmtParser):
+        return []
+    if stages[0].extractions:
+        return []
+    rest: list[ast.LabelFilter] = []
+    for stage in stages[1:]:
+        if not isinstance(stage, ast.LabelFilterStage):
+            break
+        rest.append(stage.filter)
+    found = []
+    while rest:
+        match rest.pop():
+            case ast.AndFilter(left, right):
+                rest += [left, right]
+            case ast.StringFilter(Matcher(name, MatchType.EQUAL, value)) if value:
+                found.append((name, value))
+            case _:
+                pass
+    return [pair for pair in found if pair[0] not in {ERROR, ERROR_DETAILS}]
 
 
 def hints_of(
