@@ -8,6 +8,7 @@ before it is decoded.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -17,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loki_py.chunks import pack_format
-from loki_py.chunks.row_selection import select_rows
+from loki_py.chunks.row_selection import RowSelection, select_rows
 from loki_py.chunks.sparse import SparseFile
 from loki_py.chunks.tables import table_of_text
 from loki_py.errors import BadMagic, CorruptData, TruncatedData, UnknownVersion
-from loki_py.model.batch import EntryBatch, StreamIndex, concat
+from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.chunk_refs import CHUNK_COLUMNS
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns
@@ -68,6 +69,7 @@ class PackFooter:
     Attributes:
         tenant, writer: as written.
         row_groups: one row per row group, `pack_format.ROW_GROUP_COLUMNS`.
+        row_group_rows: the rows of each, int64.
         column_names: all columns of the file.
         metadata_names: those of structured metadata, by their names in entries.
         has_rest: whether there is a column for the names beyond them.
@@ -99,7 +101,8 @@ class PackFooter:
         self.has_rest = pack_format.REST_NAME in names
         leaves = range(self.parquet.num_columns)
         self._leaf_paths = [self.parquet.schema.column(i).path for i in leaves]
-        self._row_ends = np.cumsum(self.row_groups["rows"].to_numpy())
+        self.row_group_rows = self.row_groups["rows"].to_numpy()
+        self._row_ends = np.cumsum(self.row_group_rows)
         self._min_ns = self.row_groups["min_ns"].to_numpy()
         self._max_ns = self.row_groups["max_ns"].to_numpy()
         self._line_bytes = self.row_groups["line_bytes"].to_numpy()
@@ -260,8 +263,8 @@ class Pack:
     ) -> EntryBatch:
         """Return the rows of all parts, in the order given; `streams` as numbered.
 
-        Blocking where the source blocks. Every byte that is used was checked. A
-        single part is not copied together with others: cheapest for many rows.
+        The parts come from one `select`. Blocking where the source blocks. Every
+        byte that is used was checked.
 
         Raises:
             CorruptData: one of the row groups' bytes changed; others still read.
@@ -269,34 +272,13 @@ class Pack:
         assert parts
         names = self.footer.columns_for(columns)
         file = self._file_of(parts, columns)
-        return concat([self._read_part(part, names, file, streams) for part in parts])
-
-    def _file_of(self, parts: Sequence[PackPart], columns: Columns) -> SparseFile:
-        size = self.footer.object_bytes
-        if isinstance(self._source, pa.Buffer):
-            return SparseFile([(0, self._source)], size=size)
-        ranges = self.footer.byte_ranges(parts, columns)
-        return SparseFile([(o, self._source(o, n)) for o, n in ranges], size=size)
-
-    def _read_part(
-        self,
-        part: PackPart,
-        names: list[str],
-        file: SparseFile,
-        streams: Sequence[LabelSet],
-    ) -> EntryBatch:
-        for offset, length in self.footer.column_chunks(part.row_group, names):
-            self.footer.pieces.check(offset, file.slice(offset, length))
-        table = _decoded(file, self.footer.parquet, part.row_group, names)
-        timestamps = table["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
-        selection = select_rows(
-            part.stream,
-            part.row_first,
-            part.rows,
-            timestamps,
-            start_ns=part.start_ns,
-            end_ns=part.end_ns,
-        )
+        row_groups = [part.row_group for part in parts]
+        for row_group in row_groups:
+            for offset, length in self.footer.column_chunks(row_group, names):
+                self.footer.pieces.check(offset, file.slice(offset, length))
+        table = _decoded(file, self.footer.parquet, row_groups, names)
+        timestamps = _whole(table["timestamp"]).view(pa.int64()).to_numpy()
+        selection = self._selection_of(parts, timestamps)
         selected = {
             name: selection.of_column(_whole(table[name]))
             for name in names
@@ -318,15 +300,42 @@ class Pack:
             None if rest is None or rest.null_count == len(rest) else rest,
         )
 
+    def _selection_of(
+        self, parts: Sequence[PackPart], timestamps: Timestamps
+    ) -> RowSelection:
+        """Return which rows of the parts' row groups, one behind the other, to take."""
+        counts = self.footer.row_group_rows[[part.row_group for part in parts]].tolist()
+        starts = accumulate(counts, initial=0)
+        return select_rows(
+            np.concatenate([part.stream for part in parts]),
+            np.concatenate(
+                [p.row_first + start for p, start in zip(parts, starts, strict=False)]
+            ),
+            np.concatenate([part.rows for part in parts]),
+            timestamps,
+            start_ns=parts[0].start_ns,
+            end_ns=parts[0].end_ns,
+        )
+
+    def _file_of(self, parts: Sequence[PackPart], columns: Columns) -> SparseFile:
+        size = self.footer.object_bytes
+        if isinstance(self._source, pa.Buffer):
+            return SparseFile([(0, self._source)], size=size)
+        ranges = self.footer.byte_ranges(parts, columns)
+        return SparseFile([(o, self._source(o, n)) for o, n in ranges], size=size)
+
 
 def _decoded(
-    file: SparseFile, metadata: "pq.FileMetaData", row_group: int, names: list[str]
+    file: SparseFile,
+    metadata: "pq.FileMetaData",
+    row_groups: list[int],
+    names: list[str],
 ) -> "pa.Table":
     try:
         parquet = pq.ParquetFile(file.as_file(), metadata=metadata)
-        return parquet.read_row_group(row_group, columns=names, use_threads=False)
+        return parquet.read_row_groups(row_groups, columns=names, use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise CorruptData(f"row group {row_group}: {error}") from error
+        raise CorruptData(f"row groups {row_groups}: {error}") from error
 
 
 def _whole(column: "pa.ChunkedArray") -> "pa.Array":
