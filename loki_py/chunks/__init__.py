@@ -1,5 +1,6 @@
 """The files that hold log data: local block files and Parquet packs.
 
-Reading order: `sorting`, `blocks`, `block_writer`, `block_reader`,
-`pack_writer`, `pack_reader`, `inspect`.
+Reading order: `sorting`, `row_selection`; `blocks`, `block_writer`,
+`block_reader`; `pack_format`, `tables`, `chunk_list`, `pack_writer`, `sparse`,
+`pack_reader`; `inspect`.
 """

@@ -1,5 +1,5 @@
 """What finds chunks by labels and time.
 
-Reading order: `postings` (live streams), `series`, `files`, `chunk_table`
-(flushed chunks), `inspect`.
+Reading order: `matching`, `postings` (live streams), `series`, `files`,
+`chunk_table` (flushed chunks), `inspect`.
 """
