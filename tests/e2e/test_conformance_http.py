@@ -20,6 +20,8 @@ NOT_SERVED_YET = {
     "detected-field-values",
     "detected-labels",
 }
+# Cases of other categories whose answers hold what was pushed by OTLP.
+HOLD_OTLP = {50, 1871, 1878, 1915}
 TEXTS_ALIKE_MIN = 0.95
 SETTINGS = {
     "auth_enabled": "true",
@@ -35,7 +37,8 @@ def load_cases():
     for path in sorted((FOLDER / "cases").glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             case = json.loads(line)
-            cases[case["category"]].append(case)
+            if case["id"] not in HOLD_OTLP:
+                cases[case["category"]].append(case)
     return {k: v for k, v in cases.items() if k not in NOT_SERVED_YET}
 
 

@@ -89,7 +89,7 @@ def expected_counts(path):
 
 
 def words_of(path):
-    words = set(re.findall(r"[A-Za-z0-9_.:/-]{3,}", path.read_text()))
+    words = set(re.findall(r"[A-Za-z0-9_.:/-]{3,40}", path.read_text()))
     return sorted(words) * 2
 
 
