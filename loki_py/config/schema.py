@@ -131,7 +131,7 @@ class IngesterConfig(Section):
 
     head_bytes_max: SizeBytes = Field(32 * MIB, alias="head_size")
     head_age_ns_max: DurationNs = Field(5 * MINUTE_NS, alias="head_max_age")
-    block_bytes_target: SizeBytes = Field(1 * MIB, alias="block_size")
+    block_bytes_target: SizeBytes = Field(4 * MIB, alias="block_size")
     block_directory: str = Field("", alias="block_dir")
     pack_bytes_target: SizeBytes = Field(256 * MIB, alias="pack_target_size")
     hot_tier_bytes_max: SizeBytes = Field(2_048 * MIB, alias="hot_tier_size")

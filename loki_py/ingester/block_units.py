@@ -7,26 +7,21 @@ import numpy as np
 
 from loki_py.chunks.block_reader import BlockPart
 from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
-from loki_py.ingester.selection import Wanted, empty_batch
-from loki_py.ingester.stream_table import Refs
-from loki_py.model.batch import EntryBatch, concat
+from loki_py.ingester.selection import Wanted
+from loki_py.model.batch import EntryBatch, StreamIndex
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, ReadStats, ScanUnit, StreamRuns
-
-UNIT_LINE_BYTES = 8 << 20
-"""Lines that one unit holds at least, where the file has as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockUnit:
-    """Neighbouring blocks of one file, as far as a scan wants them."""
+    """One block of a file, as far as a scan wants it."""
 
     wanted: Wanted
     store: BlockStore
     local: LocalFile
-    refs: Refs
-    parts: Sequence[BlockPart]
-    runs: StreamRuns
+    local_of_position: StreamIndex
+    part: BlockPart
     origin: str
 
     @property
@@ -35,32 +30,33 @@ class BlockUnit:
 
     @property
     def min_ns(self) -> int:
-        return min(part.min_ns for part in self.parts)
+        return self.part.min_ns
 
     @property
     def max_ns(self) -> int:
-        return max(part.max_ns for part in self.parts)
+        return self.part.max_ns
 
     @property
     def rows_max(self) -> int:
-        return sum(part.rows_max for part in self.parts)
+        return self.part.rows_max
+
+    @property
+    def runs(self) -> StreamRuns:
+        runs = self.part.runs
+        return StreamRuns(self.local_of_position[runs.stream], runs.min_ns, runs.max_ns)
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows, columns lying in the mapped file where they can."""
-        batches = [self.local.file.read(part, columns) for part in self.parts]
-        batch = concat([each for each in batches if len(each)] or batches[:1])
-        if not len(batch):
-            return empty_batch(self.wanted.streams)
-        line_bytes = 0 if batch.line is None else int(batch.line_bytes().sum())
-        metadata_bytes = int(batch.metadata_bytes().sum())
+        batch = self.local.file.read(self.part, columns)
+        line_bytes = 0 if batch.line is None else batch.total_line_bytes()
+        metadata_bytes = batch.total_metadata_bytes()
         stats.block_rows += len(batch)
         stats.block_bytes += line_bytes
         stats.metadata_bytes += metadata_bytes
         self.store.note_read(line_bytes + metadata_bytes + 8 * len(batch))
-        local_of_position = self.wanted.local_of_ref[self.refs].astype(np.uint32)
         return EntryBatch(
             self.wanted.streams,
-            local_of_position[batch.stream],
+            self.local_of_position[batch.stream],
             batch.timestamp_ns,
             batch.line,
             batch.metadata,
@@ -82,27 +78,6 @@ def units_of_file(
         start_ns=wanted.start_ns,
         end_ns=wanted.end_ns,
     )
-    origin = f"blocks/{local.generation}"
-    units: list[ScanUnit] = []
-    for group in _groups(parts):
-        runs = StreamRuns(
-            local_of_position[
-                np.concatenate([each.runs.stream for each in group])
-            ].astype(np.uint32),
-            np.concatenate([each.runs.min_ns for each in group]),
-            np.concatenate([each.runs.max_ns for each in group]),
-        )
-        units.append(BlockUnit(wanted, store, local, part.refs, group, runs, origin))
-    return units
-
-
-def _groups(parts: Sequence[BlockPart]) -> list[list[BlockPart]]:
-    groups: list[list[BlockPart]] = []
-    line_bytes = UNIT_LINE_BYTES
-    for part in parts:
-        if line_bytes >= UNIT_LINE_BYTES:
-            groups.append([])
-            line_bytes = 0
-        groups[-1].append(part)
-        line_bytes += part.line_bytes
-    return groups
+    origin = store.origin_of(local, part)
+    numbers = local_of_position.astype(np.uint32)
+    return [BlockUnit(wanted, store, local, numbers, each, origin) for each in parts]

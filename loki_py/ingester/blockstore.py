@@ -52,6 +52,7 @@ class FlushRecord(msgspec.Struct, frozen=True):
         generations: the block files whose entries of the tenant were flushed.
         packs: object keys of the packs that hold them.
         flushed_ns: wall clock at which pack and index were durable.
+        duplicates: entries that several of the generations had.
     """
 
     ulid: str
@@ -59,6 +60,7 @@ class FlushRecord(msgspec.Struct, frozen=True):
     generations: tuple[int, ...]
     packs: tuple[str, ...]
     flushed_ns: int
+    duplicates: int
 
 
 @dataclass(slots=True)
@@ -200,6 +202,16 @@ class BlockStore:
             if record.tenant == tenant
             for pack in record.packs
         )
+
+    def origin_of(self, local: LocalFile, part: TenantPart) -> str:
+        """Return what the part's units come from, for `ScanUnit.origin`.
+
+        Files of a flush that met no duplicates are one origin: nothing of them
+        needs to be compared again.
+        """
+        if part.flushed and not self.records[part.flushed].duplicates:
+            return f"flush/{part.flushed}"
+        return f"blocks/{local.generation}"
 
     def drop(self, record: FlushRecord) -> list[tuple[TenantPart, LocalFile]]:
         """Forget the hot parts of a flush; return them. See `remove_files`."""

@@ -136,7 +136,7 @@ class FlushScheduler:
             self._blocks.add_record(outcome.record)
         seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
         self._metrics.flush_seconds.observe(seconds)
-        self._metrics.duplicates.inc(outcome.duplicates)
+        self._metrics.duplicates.inc(outcome.record.duplicates)
         self._metrics.chunks_flushed.labels(reason.value).inc(outcome.chunks_count)
         log.info(
             "flushed",

@@ -39,14 +39,12 @@ class FlushOutcome:
         index_key: the index file's key.
         index: the index file's bytes.
         chunks_count: chunks in it.
-        duplicates: entries that several generations had.
     """
 
     record: FlushRecord
     index_key: str
     index: bytes
     chunks_count: int
-    duplicates: int
 
 
 class _Source:
@@ -55,6 +53,7 @@ class _Source:
     def __init__(
         self, local: LocalFile, tenant: str, numbers: dict[LabelSet, int]
     ) -> None:
+        self._local = local
         self._file = local.file
         self._tenant = tenant
         streams = local.file.streams(tenant)
@@ -63,6 +62,10 @@ class _Source:
         )
         self.metadata_names = local.file.metadata_names(tenant)
         self.has_rest = local.file.has_rest(tenant)
+
+    def release_pages(self) -> None:
+        """Give the mapped pages back: what was read is not read again."""
+        self._local.release_pages()
 
     def line_bytes_by_number(self, totals: "np.typing.NDArray[np.float64]") -> None:
         """Add about how many line bytes each stream has; exact per block."""
@@ -195,6 +198,8 @@ class Flusher:
             filled = [batch for batch in found if len(batch)]
             if filled:
                 yield concat(filled)
+            for source in sources:
+                source.release_pages()
 
     def _write_index(
         self,
@@ -215,9 +220,10 @@ class Flusher:
             tuple(local.generation for local in files),
             tuple(entry.key for entry in entries),
             now_ns,
+            duplicates,
         )
         chunks_count = sum(len(entry.chunks) for entry in entries)
-        return FlushOutcome(record, key, data, chunks_count, duplicates)
+        return FlushOutcome(record, key, data, chunks_count)
 
 
 class _Ahead:

@@ -33,8 +33,8 @@ class Runs:
         row: int64, the first row of the run.
         count: int64, its rows.
         oldest_ns, newest_ns: int64, bounds of its timestamps.
-        ascending: whether in every run each timestamp is greater than the one
-            before it, and no stream has two runs.
+        ascending: bool, whether each timestamp of the run is greater than the
+            one before it, and its stream has no other run.
     """
 
     ref: Refs
@@ -42,7 +42,7 @@ class Runs:
     count: npt.NDArray[np.int64]
     oldest_ns: Timestamps
     newest_ns: Timestamps
-    ascending: bool
+    ascending: npt.NDArray[np.bool_]
 
 
 def runs_of(refs: Refs, timestamp_ns: Timestamps) -> Runs:
@@ -52,21 +52,25 @@ def runs_of(refs: Refs, timestamp_ns: Timestamps) -> Runs:
     row = np.concatenate(([0], changes))
     count = np.diff(np.concatenate((row, [len(refs)])))
     ref = refs[row]
-    rising = timestamp_ns[1:] > timestamp_ns[:-1]
-    rising[changes - 1] = True
+    rising = np.ones(len(refs), np.bool_)
+    np.greater(timestamp_ns[1:], timestamp_ns[:-1], out=rising[1:])
+    rising[row] = True
     return Runs(
         ref,
         row,
         count,
         np.minimum.reduceat(timestamp_ns, row),
         np.maximum.reduceat(timestamp_ns, row),
-        bool(rising.all()) and _all_differ(ref),
+        np.logical_and.reduceat(rising, row) & _occurs_once(ref),
     )
 
 
-def _all_differ(ref: Refs) -> bool:
+def _occurs_once(ref: Refs) -> npt.NDArray[np.bool_] | np.bool_:
     ordered = np.sort(ref)
-    return not (ordered[1:] == ordered[:-1]).any()
+    repeated = ordered[1:] == ordered[:-1]
+    if not repeated.any():
+        return np.bool_(True)
+    return np.isin(ref, ordered[1:][repeated], invert=True)
 
 
 class Head:
@@ -78,28 +82,25 @@ class Head:
         bytes: what the pieces hold, lines, metadata and overhead.
         line_bytes: lines alone.
         rows: entries.
-        sorted: whether no row can be a duplicate and each stream's rows are in
-            order of time, so that reading needs no comparison.
     """
 
     def __init__(self) -> None:
         self.bytes = 0
         self.line_bytes = 0
         self.rows = 0
-        self.sorted = True
         self._tiers: list[list[EntryBatch]] = [[]]
         self._oldest_ns = np.zeros(0, np.int64)
         self._newest_ns = np.zeros(0, np.int64)
+        self._may_repeat = np.zeros(0, np.bool_)
 
     def append(self, piece: EntryBatch, runs: Runs, table: StreamTable) -> None:
         """Add a piece whose `stream` column holds refs of `table`."""
         line_bytes = piece.total_line_bytes()
         metadata_bytes = piece.total_metadata_bytes()
-        if self.sorted:
-            self.sorted = runs.ascending and bool(
-                (runs.oldest_ns > table.newest_ns[runs.ref]).all()
-            )
+        is_newer = runs.ascending & (runs.oldest_ns > table.newest_ns[runs.ref])
         self._note_bounds(runs, table)
+        if not is_newer.all():
+            self._may_repeat[runs.ref[~is_newer]] = True
         self.bytes += line_bytes + metadata_bytes + ROW_OVERHEAD_BYTES * len(piece)
         self.line_bytes += line_bytes
         self.rows += len(piece)
@@ -119,6 +120,13 @@ class Head:
         newest_ns = np.where(known, self._newest_ns[index], NEVER_NS)
         return self._oldest_ns[index], newest_ns
 
+    def may_repeat(self, refs: Refs) -> bool:
+        """Return whether one of these streams may have duplicates here.
+
+        Where not, each stream's rows are in order of time as they are.
+        """
+        return bool(self._may_repeat[refs[refs < len(self._may_repeat)]].any())
+
     def pieces(self) -> list[EntryBatch]:
         """Return the pieces in arrival order; they never change."""
         return [piece for tier in reversed(self._tiers) for piece in tier]
@@ -132,6 +140,9 @@ class Head:
             )
             self._oldest_ns = np.concatenate(
                 (self._oldest_ns, np.full(more, np.iinfo(np.int64).max, np.int64))
+            )
+            self._may_repeat = np.concatenate(
+                (self._may_repeat, np.zeros(more, np.bool_))
             )
         is_fresh = self._newest_ns[runs.ref] == NEVER_NS
         if is_fresh.any():

@@ -108,10 +108,10 @@ def units_of_head(head: Head, wanted: Wanted, origin: str) -> list[ScanUnit]:
         return []
     runs = StreamRuns(local.astype(np.uint32), oldest_ns[local], newest_ns[local])
     pieces = head.pieces()
-    groups = _groups(pieces) if head.sorted else [pieces]
+    may_repeat = head.may_repeat(wanted.refs[local])
+    groups = [pieces] if may_repeat else _groups(pieces)
     return [
-        HeadUnit(wanted, group, runs, origin, may_repeat=not head.sorted)
-        for group in groups
+        HeadUnit(wanted, group, runs, origin, may_repeat=may_repeat) for group in groups
     ]
 
 
