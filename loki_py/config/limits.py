@@ -29,6 +29,7 @@ from loki_py.config.limit_kinds import (
     one_of,
     parse_named,
 )
+from loki_py.config.otlp import OTLP, OtlpRules
 
 _NAME, _KIND = "yaml", "kind"
 
@@ -150,7 +151,7 @@ class Limits:
     discover_generic_fields: Mapping[str, Any] = _limit(
         "discover_generic_fields", MAPPING, {}
     )
-    otlp_config: Mapping[str, Any] = _limit("otlp_config", MAPPING, {})
+    otlp_rules: OtlpRules = _limit("otlp_config", OTLP, {})  # noqa: RUF009  frozen
     block_ingestion_until_ns: int = _limit("block_ingestion_until", TIME, 0)
     block_ingestion_policy_until_ns: Mapping[str, int] = _limit(
         "block_ingestion_policy_until", mapping_of(TIME), {}
