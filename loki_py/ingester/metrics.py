@@ -40,12 +40,7 @@ class IngesterMetrics:
         self.flush_failures = counter(
             "chunks_flush_failures_total", "Flushes that failed and are tried again."
         )
-        self.flush_seconds = Histogram(
-            f"{_PREFIX}flush_seconds",
-            "Time of one flush of one tenant.",
-            registry=registry,
-            buckets=_FLUSH_SECONDS,
-        )
+        self.flush_seconds = _flush_seconds(registry)
         self.wal_bytes_in_use = gauge("wal_bytes_in_use", "Bytes of WAL segments.")
         self.wal_records = gauge(
             "wal_records_logged", "WAL records written since the start."
@@ -60,3 +55,12 @@ class IngesterMetrics:
         self.wal_replay_seconds = gauge(
             "wal_replay_duration_seconds", "Time the last replay took."
         )
+
+
+def _flush_seconds(registry: CollectorRegistry) -> Histogram:
+    return Histogram(
+        f"{_PREFIX}flush_seconds",
+        "Time of one flush of one tenant.",
+        registry=registry,
+        buckets=_FLUSH_SECONDS,
+    )
