@@ -14,7 +14,7 @@ from loki_py.logql.stages.regex import Regex
 _V4 = re.compile(r"[0-9.]+")
 _V6 = re.compile(r"[0-9a-fA-F:.]+")
 _MAYBE_V4 = Regex(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
-_MAYBE_V6 = Regex(r"[0-9a-fA-F]*:[0-9a-fA-F]*:")
+_MAYBE_V6 = Regex(r"::|[0-9a-fA-F]+:[0-9a-fA-F]+:[0-9a-fA-F]+:[0-9a-fA-F]+:")
 
 
 def addresses_in(pattern: str) -> Callable[[pl.Series], Mask]:
@@ -35,8 +35,12 @@ def addresses_in(pattern: str) -> Callable[[pl.Series], Mask]:
 
 def holds(text: str, wanted: IpRange) -> bool:
     """Return whether some run of address characters in the text is wanted."""
-    runs = _V4 if wanted.version == 4 else _V6
-    return any(_is_wanted(run, wanted) for run in runs.findall(text))
+    if wanted.version == 4:
+        runs = (run for run in _V4.findall(text) if run.count(".") == 3)
+    else:
+        # Times of day are made of the same characters; they are no addresses.
+        runs = (run for run in _V6.findall(text) if "::" in run or run.count(":") > 5)
+    return any(_is_wanted(run, wanted) for run in runs)
 
 
 def _is_wanted(run: str, wanted: IpRange) -> bool:

@@ -99,7 +99,7 @@ def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
     quote = lines.str.find('"', literal=True)
     found = place.is_not_null() & (quote.is_null() | (quote > place))
     values = lines.str.extract(
-        rf'(?:^| ){key}=("[^"\\]*"|[^\x00-\x20"][^\x00-\x20]*)', 1
+        rf'(?:^| ){key}=("[^"\\]*"|[^\x00-\x20"][^\x00-\x20]*|)', 1
     )
     quoted = values.str.starts_with('"').fill_null(value=False)
     inner = values.str.strip_chars('"').zip_with(quoted, values)
