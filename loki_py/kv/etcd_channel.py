@@ -22,13 +22,14 @@ Metadata = tuple[tuple[str, str], ...]
 MESSAGE_BYTES_MAX = 64 << 20
 _NS_PER_S = 1_000_000_000
 # Pings find a server that is stopped or cut off, of whom TCP says nothing. etcd
-# refuses pings that come more often than every 5 s.
+# refuses pings that come more often than every 5 s. The least pause between two
+# tries to connect is also how long one try may take, TLS and all.
 _OPTIONS = (
     ("grpc.keepalive_time_ms", 6_000),
     ("grpc.keepalive_timeout_ms", 3_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
