@@ -60,11 +60,12 @@ def route(batch: EntryBatch, tokens: Tokens, table: ReplicaTable) -> Routes:
     present[batch.stream] = True
     replicas: Replicas = table.replicas_of(tokens)
     parts = []
-    for position, instance in enumerate(table.instances):
+    for position in np.unique(replicas[present]).tolist():
+        if position == NOBODY:
+            continue
         streams = present & (replicas == position).any(axis=1)
-        if streams.any():
-            part = batch.filter(streams[batch.stream])
-            parts.append(Part(instance, part, streams))
+        part = batch.filter(streams[batch.stream])
+        parts.append(Part(table.instances[position], part, streams))
     return Routes(tuple(parts), present, (replicas != NOBODY).sum(axis=1))
 
 

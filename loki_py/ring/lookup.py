@@ -57,10 +57,6 @@ class ReplicaTable:
         row = self.replicas_of(np.array([token], np.uint32))[0]
         return tuple(self.instances[i] for i in row.tolist() if i != NOBODY)
 
-    def replica_sets(self) -> Replicas:
-        """Return the different replica sets that occur, each sorted."""
-        return np.unique(np.sort(self.replicas, axis=1), axis=0)
-
 
 def build_table(
     instances: Sequence[InstanceDesc], *, replication_factor: int, zone_aware: bool

@@ -120,12 +120,6 @@ def test_instance_that_is_left_out_is_replaced_by_the_next(ring, token, rf):
     assert after[: len(before) - 1] == before[1:]
 
 
-def test_replica_sets_name_each_set_once():
-    found = table(*joined(3, tokens_count=4), rf=3)
-
-    assert found.replica_sets().tolist() == [[0, 1, 2]]
-
-
 def test_table_is_kept_while_only_heartbeats_move():
     cache = TableCache(replication_factor=3, zone_aware=False)
     first = cache.table_of([instance("a", tokens=[1], seen_s=1)])
