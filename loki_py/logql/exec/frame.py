@@ -1,6 +1,6 @@
 """Frames: the rows of a batch while they pass a pipeline, as columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loki_py.logql.exec.stream_table import StreamTable
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
-from loki_py.model.labels import LabelSet
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -19,66 +19,6 @@ ERROR = "__error__"
 ERROR_DETAILS = "__error_details__"
 PRESERVE_ERROR = "__preserve_error__"
 DUPLICATE_SUFFIX = "_extracted"
-
-
-class StreamTable:
-    """The label sets of a source as columns, made once and kept by the plan."""
-
-    def __init__(self, streams: Sequence[LabelSet]) -> None:
-        self.streams = streams
-        self.count = len(streams)
-        self._columns: dict[str, pl.Series | None] = {}
-        self._has: dict[str, Mask | None] = {}
-        self._codes: dict[tuple[str, ...], tuple[Rows, int]] = {}
-
-    def column(self, name: str) -> pl.Series | None:
-        """Return the label's value by stream, null where missing; None if nowhere."""
-        if name not in self._columns:
-            values = [self.streams[i].as_dict.get(name) for i in range(self.count)]
-            found = any(value is not None for value in values)
-            self._columns[name] = pl.Series(name, values, pl.String) if found else None
-        return self._columns[name]
-
-    def has(self, name: str) -> Mask | None:
-        """Return bool by stream, true where it has the label; None if nowhere."""
-        if name not in self._has:
-            column = self.column(name)
-            self._has[name] = (
-                None if column is None else column.is_not_null().to_numpy()
-            )
-        return self._has[name]
-
-    def codes(self, names: tuple[str, ...]) -> tuple[Rows, int]:
-        """Return a code by stream, equal where all the named labels are equal."""
-        if names not in self._codes:
-            ids: dict[tuple[str | None, ...], int] = {}
-            columns = [self.column(name) for name in names]
-            present = [column.to_list() for column in columns if column is not None]
-            keys = zip(*present, strict=True) if present else [()] * self.count
-            codes = np.array([ids.setdefault(key, len(ids)) for key in keys], np.int64)
-            self._codes[names] = codes, max(len(ids), 1)
-        return self._codes[names]
-
-    def names(self) -> list[str]:
-        """Return every label name that occurs."""
-        streams = (self.streams[i] for i in range(self.count))
-        return list(dict.fromkeys(n for labels in streams for n, _ in labels.pairs))
-
-
-class StreamTables:
-    """The stream tables of one query's sources, by identity of `streams`."""
-
-    def __init__(self) -> None:
-        self._tables: dict[int, StreamTable] = {}
-
-    def of(self, streams: Sequence[LabelSet]) -> StreamTable:
-        """Return the table of the sequence; a grown sequence gets a new one."""
-        table = self._tables.get(id(streams))
-        if table is None or table.streams is not streams or table.count < len(streams):
-            # Two threads may both come here; the tables are equal, one stays.
-            table = StreamTable(streams)
-            self._tables[id(streams)] = table
-        return table
 
 
 class Frame:

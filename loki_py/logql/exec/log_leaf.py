@@ -8,13 +8,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loki_py.logql import ast
-from loki_py.logql.exec.frame import Frame, Rows, StreamTables
+from loki_py.logql.exec.frame import Frame, Rows
 from loki_py.logql.exec.series import (
     all_labels,
     metadata_labels,
     parsed_labels,
     stream_labels,
 )
+from loki_py.logql.exec.stream_table import StreamTables
 from loki_py.logql.stages.pipeline import Pipeline
 from loki_py.logql.stages.stage import Hints, Wants
 from loki_py.model.batch import EntryBatch, concat

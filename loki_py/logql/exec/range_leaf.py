@@ -8,9 +8,10 @@ import numpy as np
 
 from loki_py.errors import QueryInvalid
 from loki_py.logql.ast_metric import Grouping
-from loki_py.logql.exec.frame import Frame, Mask, StreamTables
+from loki_py.logql.exec.frame import Frame, Mask
 from loki_py.logql.exec.grid import Windows
 from loki_py.logql.exec.series import series_of
+from loki_py.logql.exec.stream_table import StreamTables
 from loki_py.logql.exec.summaries import Block, Summary
 from loki_py.logql.exec.table import Table
 from loki_py.logql.stages.pipeline import Pipeline
@@ -104,7 +105,10 @@ class RangeEvaluator:
         labels, series = series_of(
             frame, self._grouping, without_label=self._without_label
         )
-        block = self._summary.block_of(series, frame.timestamp_ns, values)
+        ranks = values
+        if self._summary.ranks:
+            ranks = frame.table.hashes(frame.stream)
+        block = self._summary.block_of(series, frame.timestamp_ns, values, ranks)
         return RangePartial(labels, block, kept, failure)
 
     def add(self, partial: RangePartial) -> None:

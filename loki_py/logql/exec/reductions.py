@@ -24,15 +24,18 @@ class Reduction:
     """An associative summary of samples.
 
     Attributes:
-        begin: (values, timestamps) to the state of single samples.
+        begin: (values, timestamps, ranks among samples of equal time) to the
+            state of single samples.
         fold: (group of each state, number of groups, states in time order) to
             the state of each group.
         combine: earlier state, later state, element by element.
+        ranks: whether `begin` looks at ranks.
     """
 
-    begin: Callable[[Floats, Ints], Fields]
+    begin: Callable[[Floats, Ints, Floats], Fields]
     fold: Fold
     combine: Callable[[Fields, Fields], Fields]
+    ranks: bool = False
 
 
 def _sum(group: Ints, count: int, weights: Floats) -> Floats:
@@ -47,8 +50,8 @@ def _added(a: Fields, b: Fields) -> Fields:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-COUNT = Reduction(lambda values, _: (np.ones(len(values)),), _sums, _added)
-SUM = Reduction(lambda values, _: (np.ones(len(values)), values), _sums, _added)
+COUNT = Reduction(lambda values, _, __: (np.ones(len(values)),), _sums, _added)
+SUM = Reduction(lambda values, _, __: (np.ones(len(values)), values), _sums, _added)
 
 
 def _extreme(ufunc: np.ufunc, empty: float) -> Reduction:
@@ -63,7 +66,9 @@ def _extreme(ufunc: np.ufunc, empty: float) -> Reduction:
         x, y = _or_empty(a, empty), _or_empty(b, empty)
         return a[0] + b[0], ufunc(x, y)
 
-    return Reduction(lambda values, _: (np.ones(len(values)), values), fold, combine)
+    return Reduction(
+        lambda values, _, __: (np.ones(len(values)), values), fold, combine
+    )
 
 
 def _or_empty(fields: Fields, empty: float) -> Floats:
@@ -98,26 +103,32 @@ def _moments_combined(a: Fields, b: Fields) -> Fields:
 
 
 MOMENTS = Reduction(
-    lambda values, _: (np.ones(len(values)), values, np.zeros(len(values))),
+    lambda values, _, __: (np.ones(len(values)), values, np.zeros(len(values))),
     _moments_fold,
     _moments_combined,
 )
 
 
 def _edge(*, last: bool) -> Reduction:
-    """Return the reduction to the first or last sample by time, then by arrival.
+    """Return the reduction to the first or last sample by time, rank and arrival.
 
     Timestamps are kept as two floats, seconds and nanoseconds, because one
     float64 does not hold 2**60 ns exactly.
     """
 
-    def begin(values: Floats, timestamp_ns: Ints) -> Fields:
+    def begin(values: Floats, timestamp_ns: Ints, ranks: Floats) -> Fields:
         seconds, nanos = np.divmod(timestamp_ns, 1_000_000_000)
         ones = np.ones(len(values))
-        return ones, seconds.astype(np.float64), nanos.astype(np.float64), values
+        return (
+            ones,
+            seconds.astype(np.float64),
+            nanos.astype(np.float64),
+            ranks,
+            values,
+        )
 
     def fold(group: Ints, count: int, fields: Fields) -> Fields:
-        order = np.lexsort((fields[2], fields[1], group))
+        order = np.lexsort((fields[3], fields[2], fields[1], group))
         ordered = group[order]
         edges = np.searchsorted(
             ordered, np.arange(count), side="right" if last else "left"
@@ -127,15 +138,14 @@ def _edge(*, last: bool) -> Reduction:
         return total, *(field[chosen] for field in fields[1:])
 
     def combine(a: Fields, b: Fields) -> Fields:
-        later = (b[1] > a[1]) | ((b[1] == a[1]) & (b[2] >= a[2]))
-        takes_b = (b[0] > 0) & ((a[0] == 0) | later) if last else a[0] == 0
-        if not last:
-            earlier = (b[1] < a[1]) | ((b[1] == a[1]) & (b[2] < a[2]))
-            takes_b |= (b[0] > 0) & earlier
+        b_is_later = np.ones(a[0].shape, dtype=np.bool_)
+        for x, y in zip(a[3:0:-1], b[3:0:-1], strict=True):
+            b_is_later = (y > x) | ((y == x) & b_is_later)
+        takes_b = (b[0] > 0) & ((a[0] == 0) | (b_is_later == last))
         chosen = (np.where(takes_b, y, x) for x, y in zip(a[1:], b[1:], strict=True))
         return a[0] + b[0], *chosen
 
-    return Reduction(begin, fold, combine)
+    return Reduction(begin, fold, combine, ranks=True)
 
 
 FIRST = _edge(last=False)
@@ -180,7 +190,7 @@ FUNCTIONS = {
     RangeFunction.MAX_OVER_TIME: Function(MAX, lambda state, _: state[1]),
     RangeFunction.STDVAR_OVER_TIME: Function(MOMENTS, _variance),
     RangeFunction.STDDEV_OVER_TIME: Function(MOMENTS, _deviation),
-    RangeFunction.FIRST_OVER_TIME: Function(FIRST, lambda state, _: state[3]),
-    RangeFunction.LAST_OVER_TIME: Function(LAST, lambda state, _: state[3]),
+    RangeFunction.FIRST_OVER_TIME: Function(FIRST, lambda state, _: state[4]),
+    RangeFunction.LAST_OVER_TIME: Function(LAST, lambda state, _: state[4]),
 }
 RATE_OF_ENTRIES = Function(COUNT, lambda state, seconds: state[0] / seconds)

@@ -42,9 +42,17 @@ class Block:
 
 
 class Summary(Protocol):
-    """What is kept of samples until all are seen."""
+    """What is kept of samples until all are seen.
 
-    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+    Attributes:
+        ranks: whether samples of equal time must come with ranks.
+    """
+
+    ranks: bool
+
+    def block_of(
+        self, series: Ints, timestamp_ns: Ints, values: Floats, ranks: Floats
+    ) -> Block:
         """Return what a batch adds; thread-safe, changes nothing."""
         ...
 
@@ -81,18 +89,21 @@ class StateSummary:
     """States of a reduction by series and bucket."""
 
     def __init__(self, windows: Windows, function: Function) -> None:
+        self.ranks = function.reduction.ranks
         self._windows = windows
         self._function = function
         self._keys: list[Ints] = []
         self._states: list[Fields] = []
         self._held = 0
 
-    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+    def block_of(
+        self, series: Ints, timestamp_ns: Ints, values: Floats, ranks: Floats
+    ) -> Block:
         reduction = self._function.reduction
         bucket = self._windows.bucket_of(timestamp_ns)
         key, states = self._folded(
             series * self._windows.buckets + bucket,
-            reduction.begin(values, timestamp_ns),
+            reduction.begin(values, timestamp_ns, ranks),
         )
         at, bucket = np.divmod(key, self._windows.buckets)
         return Block(at, bucket, states)
@@ -154,13 +165,20 @@ class SampleSummary:
     """All samples, for functions that must see a window's samples together."""
 
     def __init__(self, windows: Windows, valued: Valued) -> None:
+        self.ranks = False
         self._windows = windows
         self._valued = valued
         self._series: list[Ints] = []
         self._times: list[Ints] = []
         self._samples: list[Floats] = []
 
-    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+    def block_of(
+        self,
+        series: Ints,
+        timestamp_ns: Ints,
+        values: Floats,
+        ranks: Floats,  # noqa: ARG002
+    ) -> Block:
         return Block(series, timestamp_ns, (values,))
 
     def add(self, series: Ints, block: Block) -> None:
@@ -206,12 +224,19 @@ class QuantileSummary:
     """All samples by series and window, where no sample is in two windows."""
 
     def __init__(self, windows: Windows, quantile: float) -> None:
+        self.ranks = False
         self._windows = windows
         self._quantile = quantile
         self._keys: list[Ints] = []
         self._samples: list[Floats] = []
 
-    def block_of(self, series: Ints, timestamp_ns: Ints, values: Floats) -> Block:
+    def block_of(
+        self,
+        series: Ints,
+        timestamp_ns: Ints,
+        values: Floats,
+        ranks: Floats,  # noqa: ARG002
+    ) -> Block:
         return Block(series, self._windows.bucket_of(timestamp_ns), (values,))
 
     def add(self, series: Ints, block: Block) -> None:

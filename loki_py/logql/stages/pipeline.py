@@ -13,10 +13,10 @@ from loki_py.logql.exec.frame import (
     ERROR_DETAILS,
     Frame,
     Rows,
-    StreamTable,
     frame_of,
     metadata_sources,
 )
+from loki_py.logql.exec.stream_table import StreamTable
 from loki_py.logql.stages.captures import pattern, regexp
 from loki_py.logql.stages.drop_keep import decolorize, drop, keep
 from loki_py.logql.stages.drop_keep import reads as drop_keep_reads
@@ -107,7 +107,9 @@ class Pipeline:
         self._reads_line = wants.line
         names = wants.labels
         # Whether a stored name is taken decides what a parsed label is called.
-        self._metadata = None if names is None else metadata_sources(names)
+        self._metadata = None
+        if names is not None:
+            self._metadata = metadata_sources(names - {ERROR, ERROR_DETAILS})
         self.columns = Columns(
             line=wants.line or bool(self._line_tests), metadata=self._metadata
         )
