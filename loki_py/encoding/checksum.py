@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-import google_crc32c
 import pyarrow as pa
+from crc32c import crc32c as _extended
 
 Buffer: TypeAlias = Any
 """bytes, a pyarrow Buffer, or whatever else lends its bytes without a copy."""
@@ -16,7 +16,7 @@ def crc32c(buffer: Buffer, *, seed: int = 0) -> int:
         # The C function takes read-only owners only; a pyarrow Buffer is one
         # around anything, without a copy.
         buffer = pa.py_buffer(buffer)
-    crc: int = google_crc32c.extend(seed, buffer)
+    crc: int = _extended(buffer, seed)
     return crc
 
 
