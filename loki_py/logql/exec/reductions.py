@@ -38,7 +38,14 @@ class Reduction:
     ranks: bool = False
 
 
+def _ones(values: Floats) -> Floats:
+    return np.broadcast_to(np.float64(1), len(values))
+
+
 def _sum(group: Ints, count: int, weights: Floats) -> Floats:
+    if weights.strides == (0,):
+        # A constant, as the state of plain entries is.
+        return np.bincount(group, minlength=count) * weights[:1]
     return np.bincount(group, weights=weights, minlength=count).astype(np.float64)
 
 
@@ -50,8 +57,8 @@ def _added(a: Fields, b: Fields) -> Fields:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-COUNT = Reduction(lambda values, _, __: (np.ones(len(values)),), _sums, _added)
-SUM = Reduction(lambda values, _, __: (np.ones(len(values)), values), _sums, _added)
+COUNT = Reduction(lambda values, _, __: (_ones(values),), _sums, _added)
+SUM = Reduction(lambda values, _, __: (_ones(values), values), _sums, _added)
 
 
 def _extreme(ufunc: np.ufunc, empty: float) -> Reduction:
@@ -66,9 +73,7 @@ def _extreme(ufunc: np.ufunc, empty: float) -> Reduction:
         x, y = _or_empty(a, empty), _or_empty(b, empty)
         return a[0] + b[0], ufunc(x, y)
 
-    return Reduction(
-        lambda values, _, __: (np.ones(len(values)), values), fold, combine
-    )
+    return Reduction(lambda values, _, __: (_ones(values), values), fold, combine)
 
 
 def _or_empty(fields: Fields, empty: float) -> Floats:
@@ -103,7 +108,7 @@ def _moments_combined(a: Fields, b: Fields) -> Fields:
 
 
 MOMENTS = Reduction(
-    lambda values, _, __: (np.ones(len(values)), values, np.zeros(len(values))),
+    lambda values, _, __: (_ones(values), values, np.zeros(len(values))),
     _moments_fold,
     _moments_combined,
 )
@@ -118,7 +123,7 @@ def _edge(*, last: bool) -> Reduction:
 
     def begin(values: Floats, timestamp_ns: Ints, ranks: Floats) -> Fields:
         seconds, nanos = np.divmod(timestamp_ns, 1_000_000_000)
-        ones = np.ones(len(values))
+        ones = _ones(values)
         return (
             ones,
             seconds.astype(np.float64),

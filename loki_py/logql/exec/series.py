@@ -16,6 +16,9 @@ from loki_py.model.results import Labels
 
 _KEY_MAX = 2**62
 
+_ROWS_PER_GROUP = 16
+"""With this many rows per group, groups that do not occur may be listed."""
+
 
 def codes_of(values: pl.Series) -> tuple[Rows, int]:
     """Return a dense code per row, equal where values are equal, and their count.
@@ -94,8 +97,16 @@ def distinct_labels(frame: Frame, names: Sequence[str]) -> tuple[list[Labels], R
 def distinct_of(
     frame: Frame, stream_names: Sequence[str], columns: Mapping[str, pl.Series | None]
 ) -> tuple[list[Labels], Rows]:
-    """Return the distinct combinations of stream labels and columns, and each row's."""
+    """Return the distinct combinations of stream labels and columns, and each row's.
+
+    Combinations that no row has may be among them.
+    """
     present = {name: c for name, c in columns.items() if c is not None}
+    if not present:
+        _, count = frame.table.codes(tuple(stream_names))
+        if count <= max(len(frame) // _ROWS_PER_GROUP, 1):
+            # As good as counting which groups occur, without the counting.
+            return frame.table.groups(tuple(stream_names), frame.stream)
     parts = [_stream_codes(frame, stream_names), *map(codes_of, present.values())]
     first, index = combined(parts, len(frame))
     at = pl.Series(first)

@@ -10,6 +10,7 @@ import polars as pl
 from loki_py.logql.exec.stream_hash import stream_hash
 from loki_py.model.batch import StreamIndex
 from loki_py.model.labels import LabelSet
+from loki_py.model.results import Labels
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -23,6 +24,7 @@ class StreamTable:
         self.count = len(streams)
         self._columns: dict[str, pl.Series | None] = {}
         self._names: list[str] | None = None
+        self._groups: dict[tuple[str, ...], list[Labels]] = {}
         self._hashes: dict[int, float] = {}
         self._has: dict[str, Mask | None] = {}
         self._codes: dict[tuple[str, ...], tuple[Rows, int]] = {}
@@ -54,6 +56,19 @@ class StreamTable:
             codes = np.array([ids.setdefault(key, len(ids)) for key in keys], np.int64)
             self._codes[names] = codes, max(len(ids), 1)
         return self._codes[names]
+
+    def groups(
+        self, names: tuple[str, ...], stream: StreamIndex
+    ) -> tuple[list[Labels], Rows]:
+        """Return what the named labels can be, and which of those each row has."""
+        codes, count = self.codes(names)
+        if names not in self._groups:
+            labels: list[Labels] = [()] * count
+            for i, code in enumerate(codes.tolist()):
+                pairs = self.streams[i].as_dict
+                labels[code] = tuple(sorted((n, pairs[n]) for n in names if n in pairs))
+            self._groups[names] = labels
+        return self._groups[names], codes[stream]
 
     def hashes(self, stream: StreamIndex) -> npt.NDArray[np.float64]:
         """Return per row the hash by which streams with equal times are ordered."""
