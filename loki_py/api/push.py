@@ -23,8 +23,8 @@ PUSH_ROUTES = {
     "/api/prom/push": "api_prom_push",
 }
 LEGACY_PATH = "/api/prom/push"
-_NO_CONTENT = {"type": "http.response.start", "status": 204, "headers": []}
-_EMPTY = {"type": "http.response.body", "body": b""}
+NO_CONTENT = {"type": "http.response.start", "status": 204, "headers": []}
+EMPTY = {"type": "http.response.body", "body": b""}
 
 _log = logger_of("push")
 
@@ -60,10 +60,10 @@ class PushRoute:
             status = failure.status
             if failure.is_ours:
                 self._tell(status, error)
-            await _send_failure(failure, send)
+            await send_failure(failure, f"{failure.text}\n".encode(), send)
         else:
-            await send(_NO_CONTENT)
-            await send(_EMPTY)
+            await send(NO_CONTENT)
+            await send(EMPTY)
         context.metrics.observe(
             method="POST",
             route=PUSH_ROUTES[scope["path"]],
@@ -89,7 +89,7 @@ class PushRoute:
             body = await read_body(
                 receive,
                 holding,
-                declared=_length_of(headers.get(b"content-length", b"")),
+                declared=length_of(headers.get(b"content-length", b"")),
                 bytes_max=caps.body_bytes_max,
             )
             decoded = self.decoder.decode(
@@ -106,13 +106,13 @@ class PushRoute:
             await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
 
 
-def _length_of(content_length: bytes) -> int:
+def length_of(content_length: bytes) -> int:
+    """Return the announced length of a body, -1 where there is none."""
     return int(content_length) if content_length.isdigit() else -1
 
 
-async def _send_failure(failure: Failure, send: Send) -> None:
-    """Answer as Go's http.Error does: the text and a line end."""
-    body = f"{failure.text}\n".encode()
+async def send_failure(failure: Failure, body: bytes, send: Send) -> None:
+    """Answer a failed push; Loki's texts end as Go's http.Error ends them."""
     headers = [(name.encode(), value.encode()) for name, value in failure.headers]
     headers.append((b"content-length", str(len(body)).encode()))
     start = {

@@ -1,7 +1,7 @@
 """The ASGI entry: pushes go straight to their route, the rest through the table."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from fastapi import FastAPI, Request, Response
@@ -12,7 +12,7 @@ from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
 from loki_py.api.errors import TEXT_HEADERS, failure_of
 from loki_py.api.forms import FORM_BYTES_MAX, FORM_TYPE, Form, parse_form
-from loki_py.api.push import PUSH_ROUTES, PushRoute, Scope, Send
+from loki_py.api.push import Scope, Send
 from loki_py.api.routes import Route
 from loki_py.errors import ClientGone
 from loki_py.runtime.logs import logger_of
@@ -26,9 +26,20 @@ _log = logger_of("api")
 
 
 def new_server(
-    routes: Sequence[Route], push: PushRoute, context: ApiContext, *, version: str
+    routes: Sequence[Route],
+    pushes: Mapping[str, AsgiApp],
+    context: ApiContext,
+    *,
+    version: str,
 ) -> AsgiApp:
-    """Return the whole HTTP side of the process as one ASGI application."""
+    """Return the whole HTTP side of the process as one ASGI application.
+
+    Args:
+        routes: the table.
+        pushes: who answers `POST` on a path without going through the table.
+        context: what every route needs.
+        version: of this program.
+    """
     table = FastAPI(
         title="loki_py",
         version=version,
@@ -49,13 +60,13 @@ def new_server(
         )
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
-        is_push = scope["type"] == "http" and scope["path"] in PUSH_ROUTES
-        if is_push and scope["method"] == "POST":
-            await push(scope, receive, send)
-        elif is_push:
-            await Response(status_code=405)(scope, receive, send)
-        else:
+        push = pushes.get(scope["path"]) if scope["type"] == "http" else None
+        if push is None:
             await table(scope, receive, send)
+        elif scope["method"] == "POST":
+            await push(scope, receive, send)
+        else:
+            await Response(status_code=405)(scope, receive, send)
 
     return entry
 

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from loki_py.api.admin import AdminRoutes, Process
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
-from loki_py.api.push import PushCaps, PushRoute
+from loki_py.api.otlp import OTLP_ROUTES, OtlpRoute
+from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
 from loki_py.api.query import QueryRoutes
 from loki_py.api.routes import routes_of
 from loki_py.api.server import AsgiApp, new_server
@@ -35,6 +36,7 @@ from loki_py.runtime.logs import LogLevel
 from loki_py.runtime.metrics import RequestMetrics, new_registry
 from loki_py.runtime.overrides import FileOverrides
 from loki_py.storage.filesystem import FilesystemStore
+from loki_py.wire.otlp import OtlpDecoder
 from loki_py.wire.push import PushDecoder
 
 TARGETS = ("all",)
@@ -155,11 +157,16 @@ def _http(
         BytesInFlight(config.distributor.inflight_bytes_max),
     )
     push = PushRoute(PushDecoder(), distributor, context, caps)
+    otlp = OtlpRoute(OtlpDecoder(), distributor, common.overrides, context, caps)
     routes = routes_of(
         QueryRoutes(querier, common.clock, lambda text: pretty(parse_form(text))),
         AdminRoutes(process),
     )
-    return new_server(routes, push, context, version=process.version)
+    pushes: dict[str, AsgiApp] = {
+        **dict.fromkeys(PUSH_ROUTES, push),
+        **dict.fromkeys(OTLP_ROUTES, otlp),
+    }
+    return new_server(routes, pushes, context, version=process.version)
 
 
 def _ingester(common: _Common, store: FilesystemStore) -> Ingester:

@@ -100,4 +100,5 @@ ENCODINGS: Mapping[str, Callable[[bytes, int], bytes]] = {
     "gzip": _streamed("gzip", "gzip"),
     "deflate": _deflate,
     "zstd": _streamed("zstd", "zstd"),
+    "lz4": _streamed("lz4", "lz4"),
 }

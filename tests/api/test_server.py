@@ -12,7 +12,7 @@ import pytest
 from loki_py.api.admin import AdminRoutes, Process
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
-from loki_py.api.push import PushCaps, PushRoute
+from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
 from loki_py.api.query import QueryRoutes
 from loki_py.api.routes import routes_of
 from loki_py.api.server import new_server
@@ -130,7 +130,9 @@ class World:
         )
         caps = PushCaps(body_bytes_max, 100_000, self.inflight)
         push = PushRoute(PushDecoder(), self.pushes, context, caps)
-        self.app = new_server(routes, push, context, version="1.2.3")
+        self.app = new_server(
+            routes, dict.fromkeys(PUSH_ROUTES, push), context, version="1.2.3"
+        )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=True),
             base_url="http://test",
