@@ -254,6 +254,7 @@ async def test_frozen_etcd_stops_nothing(cluster, etcd):
 
 
 async def test_process_started_without_etcd_says_so_until_it_is_there(cluster, etcd):
+    await cluster.store().write({"/etcd/is/up": b""})  # killed earlier, it stays down
     etcd.kill()
     watcher, a = await cluster.watcher(), await cluster.instance("a")
 
