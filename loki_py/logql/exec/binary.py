@@ -15,10 +15,12 @@ ARITHMETIC: dict[BinaryOp, Callable[[Floats, Floats], Floats]] = {
     BinaryOp.ADD: np.add,
     BinaryOp.SUBTRACT: np.subtract,
     BinaryOp.MULTIPLY: np.multiply,
-    BinaryOp.DIVIDE: np.divide,
-    BinaryOp.MODULO: np.fmod,
+    BinaryOp.DIVIDE: lambda a, b: np.where(b == 0, np.nan, np.divide(a, b)),
+    BinaryOp.MODULO: lambda a, b: np.where(b == 0, np.nan, np.fmod(a, b)),
     BinaryOp.POWER: np.power,
 }
+"""Of samples: dividing by zero is no number. Constants follow IEEE 754 instead."""
+
 COMPARISONS: dict[BinaryOp, Callable[[Floats, Floats], Mask]] = {
     BinaryOp.EQUAL: np.equal,
     BinaryOp.NOT_EQUAL: np.not_equal,
@@ -62,6 +64,8 @@ def _between_numbers(node: metric.BinaryOperation, left: float, right: float) ->
     a, b = np.array([left]), np.array([right])
     if node.op.is_comparison:
         return float(COMPARISONS[node.op](a, b)[0])
+    if node.op is BinaryOp.DIVIDE:
+        return float(np.divide(a, b)[0])
     return float(ARITHMETIC[node.op](a, b)[0])
 
 

