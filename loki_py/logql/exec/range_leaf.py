@@ -19,6 +19,10 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import quote
 from loki_py.model.results import Floats, Labels
 
+_WIDE_ROWS_MAX = 4096
+"""Rows whose labels are all extracted at a time: each name that one of them has
+is a column for all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class RangePartial:
@@ -92,8 +96,15 @@ class RangeEvaluator:
         self._tables = StreamTables()
         self._ids: dict[Labels, int] = {}
 
-    def map(self, batch: EntryBatch) -> RangePartial:
+    def map(self, batch: EntryBatch) -> tuple[RangePartial, ...]:
         """Return the samples of a batch; thread-safe."""
+        rows = _WIDE_ROWS_MAX if self._pipeline.extracts_all else max(len(batch), 1)
+        return tuple(
+            self._mapped(batch.slice(at, min(at + rows, len(batch))))
+            for at in range(0, len(batch), rows)
+        )
+
+    def _mapped(self, batch: EntryBatch) -> RangePartial:
         frame = self._pipeline.run(batch, self._tables.of(batch.streams))
         values = self._samples.values(frame)
         kept = len(frame)
@@ -111,11 +122,15 @@ class RangeEvaluator:
         block = self._summary.block_of(series, frame.timestamp_ns, values, ranks)
         return RangePartial(labels, block, kept, failure)
 
-    def add(self, partial: RangePartial) -> None:
-        """Take a partial result; one thread, in unit order.
+    def add(self, partials: Sequence[RangePartial]) -> None:
+        """Take the partial results of a batch; one thread, in unit order.
 
         Raises: QueryInvalid where a sample in a window has an error.
         """
+        for partial in partials:
+            self._add(partial)
+
+    def _add(self, partial: RangePartial) -> None:
         if partial.failure is not None:
             raise partial.failure
         self.rows_kept += partial.kept

@@ -77,11 +77,15 @@ STAGES: dict[type, StageKind] = {
 """Every stage of the language; adding one is a row here and a file beside."""
 
 
+_EXTRACTING = ast.JsonParser | ast.LogfmtParser | ast.UnpackParser
+
+
 class Pipeline:
     """Stages in order, compiled for what the caller reads of their result.
 
     Attributes:
         columns: what a reader must load for it.
+        extracts_all: whether some parser extracts every label of a line.
     """
 
     def __init__(self, stages: Sequence[ast.Stage], wants: Wants) -> None:
@@ -104,6 +108,8 @@ class Pipeline:
                 line=wants.line or kind.line,
             )
         self._stages = applied[::-1]
+        parses = any(isinstance(stage, _EXTRACTING) for stage in stages)
+        self.extracts_all = parses and wants.labels is None
         self._reads_line = wants.line
         names = wants.labels
         # Whether a stored name is taken decides what a parsed label is called.
