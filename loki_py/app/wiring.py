@@ -18,6 +18,7 @@ from loki_py.api.query import QueryRoutes
 from loki_py.api.routes import routes_of
 from loki_py.api.server import AsgiApp, new_server
 from loki_py.app.data_lock import DataLock
+from loki_py.app.stores import store_of
 from loki_py.config.schema import Config
 from loki_py.distributor.metrics import DistributorMetrics
 from loki_py.distributor.service import Distributor
@@ -35,7 +36,7 @@ from loki_py.runtime.lifecycle import Lifecycle, Service
 from loki_py.runtime.logs import LogLevel
 from loki_py.runtime.metrics import RequestMetrics, new_registry
 from loki_py.runtime.overrides import FileOverrides
-from loki_py.storage.filesystem import FilesystemStore
+from loki_py.storage.abc import ObjectStore
 from loki_py.wire.otlp import OtlpDecoder
 from loki_py.wire.push import PushDecoder
 
@@ -64,20 +65,6 @@ class Closing:
         """Close everything."""
         for close in self.close:
             close()
-
-
-@dataclass(slots=True)
-class Opening:
-    """What is opened at the start, and needs no end."""
-
-    open: Callable[[], None]
-
-    async def start(self) -> None:
-        """Open it."""
-        self.open()
-
-    async def stop(self) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +96,9 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
         registry=registry,
     )
     common = _Common(config, clock, registry, overrides)
-    store = FilesystemStore(Path(config.chunks_directory))
-    ingester = _ingester(common, store)
-    reader = StoreReader(store, clock)
+    wired = store_of(config, clock, registry)
+    ingester = _ingester(common, wired.store)
+    reader = StoreReader(wired.reads, clock)
     ingester.on_flushed(reader.index_added)
     executor = QueryExecutor(
         threads_count=config.querier.threads_count,
@@ -121,7 +108,7 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
     services: dict[str, Service] = {
         "data-directory": DataLock(Path(config.common.path_prefix)),
         "runtime-config": overrides,
-        "store": Opening(store.start),
+        "store": wired,
         "ingester": ingester,
         "querier": Closing((executor.close, reader.close)),
     }
@@ -169,7 +156,7 @@ def _http(
     return new_server(routes, pushes, context, version=process.version)
 
 
-def _ingester(common: _Common, store: FilesystemStore) -> Ingester:
+def _ingester(common: _Common, store: ObjectStore) -> Ingester:
     config = common.config
     wal_folder = Path(config.wal_directory)
     settings = IngesterSettings(

@@ -22,6 +22,7 @@ from loki_py.config.sections import (
     Section,
     SizeBytes,
 )
+from loki_py.config.storage_schema import ChunkStoreConfig, StorageConfig
 from loki_py.config.units import NS_PER_S
 
 MIB = 1 << 20
@@ -57,18 +58,6 @@ class ServerConfig(Section):
     )
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     log_format: Literal["logfmt", "json"] = "logfmt"
-
-
-class FilesystemConfig(Section):
-    """`common.storage.filesystem`: objects as files."""
-
-    chunks_directory: str = ""
-
-
-class StorageConfig(Section):
-    """`common.storage`: where flushed data lives."""
-
-    filesystem: FilesystemConfig = FilesystemConfig()
 
 
 class CommonConfig(Section):
@@ -183,6 +172,9 @@ class Config(Section):
     distributor: DistributorConfig = DistributorConfig()
     ingester: IngesterConfig = IngesterConfig()
     querier: QuerierConfig = QuerierConfig()
+    chunk_store: ChunkStoreConfig = Field(
+        ChunkStoreConfig(), alias="chunk_store_config"
+    )
     frontend: FrontendConfig = FrontendConfig()
     limits: LimitsSection = Field(default_factory=Limits, alias="limits_config")
     runtime: RuntimeConfig = Field(RuntimeConfig(), alias="runtime_config")

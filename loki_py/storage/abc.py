@@ -43,6 +43,8 @@ class ObjectStore(Protocol):
     def open_input(self, key: str) -> "pa.NativeFile":
         """Return the object for random access; the caller closes it.
 
+        It is a pyarrow file, or a Python file that also has pyarrow's `size`,
+        `read_at` and `read_buffer`. `read_at` is for several threads at once.
         What was read stays valid after the close and after a `delete`.
 
         Raises: ObjectNotFound.
