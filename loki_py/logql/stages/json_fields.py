@@ -62,6 +62,9 @@ def _apply(
     rest = np.ones(len(frame), dtype=np.bool_)
     columns: dict[str, pl.Series] = {}
     if decoder is not None:
+        useful = [name for name in names if _is_of_use(frame, name, wants)]
+        if len(useful) < len(names):
+            decoder = FieldDecoder(useful)
         if _may_stop_early(frame, names, wants):
             rest[:] = False
             for name in names:
@@ -101,6 +104,15 @@ def _may_stop_early(frame: Frame, names: Sequence[str], wants: Wants) -> bool:
     if {ERROR, ERROR_DETAILS} & required:
         return False
     return all(taken_mask(frame, name) is None for name in names)
+
+
+def _is_of_use(frame: Frame, name: str, wants: Wants) -> bool:
+    """Return whether the field may become a label that is wanted."""
+    extracted = name + DUPLICATE_SUFFIX
+    if wants.label(extracted) or extracted in wants.hints.filters:
+        return True
+    taken = taken_mask(frame, name)
+    return taken is None or not taken.all()
 
 
 def _placed(
