@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from loki_py.api.admin import AdminRoutes
 from loki_py.api.answers import AnswerRequest
+from loki_py.api.index import IndexRoutes
 from loki_py.api.query import QueryRoutes
 
 GET = ("GET",)
 GET_POST = ("GET", "POST")
+_IN_NAMES = str.maketrans({"/": "_", "-": "_", "{": "", "}": ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,24 @@ def _query_routes(queries: QueryRoutes) -> list[Route]:
     ]
 
 
+def index_routes(index: IndexRoutes) -> list[Route]:
+    """Return the routes about what there is."""
+    table = [
+        ("index/stats", index.stats),
+        ("index/volume", index.volume),
+        ("index/volume_range", index.volume_range),
+        ("index/shards", index.shards),
+        ("detected_labels", index.detected_labels),
+        ("detected_fields", index.detected_fields),
+        ("detected_field/{name}/values", index.detected_field_values),
+        ("drilldown-limits", index.drilldown_limits),
+    ]
+    return [
+        Route(f"/loki/api/v1/{path}", GET_POST, answer, f"loki_api_v1_{_named(path)}")
+        for path, answer in table
+    ]
+
+
 def _admin_routes(admin: AdminRoutes) -> list[Route]:
     table = [
         ("/ready", GET, admin.ready),
@@ -88,4 +108,4 @@ def _admin_routes(admin: AdminRoutes) -> list[Route]:
 
 
 def _named(path: str) -> str:
-    return path.replace("/", "_").replace("{", "").replace("}", "")
+    return path.translate(_IN_NAMES)

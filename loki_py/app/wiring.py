@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -12,10 +12,11 @@ from prometheus_client import CollectorRegistry
 from loki_py.api.admin import AdminRoutes, Process
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
+from loki_py.api.index import IndexRoutes
 from loki_py.api.otlp import OTLP_ROUTES, OtlpRoute
 from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
 from loki_py.api.query import QueryRoutes
-from loki_py.api.routes import routes_of
+from loki_py.api.routes import Route, index_routes, routes_of
 from loki_py.api.server import AsgiApp, new_server
 from loki_py.app.data_lock import DataLock
 from loki_py.app.stores import store_of
@@ -28,6 +29,7 @@ from loki_py.ingester.service import Ingester, IngesterSettings
 from loki_py.logql.parser import parse_form
 from loki_py.logql.pretty import pretty
 from loki_py.querier.executor import QueryExecutor
+from loki_py.querier.index_service import IndexQuerier
 from loki_py.querier.service import Querier
 from loki_py.querier.sources import Sources
 from loki_py.querier.store_reader import StoreReader
@@ -116,12 +118,21 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
     process = Process(
         config, version, registry, lifecycle, log_level, overrides, ingester.flush
     )
-    querier = Querier(Sources([ingester], reader), executor, overrides, clock)
-    return Wired(_http(common, process, querier, ingester), lifecycle)
+    sources = Sources([ingester], reader)
+    querier = Querier(sources, executor, overrides, clock)
+    index = IndexQuerier(querier, sources, executor, overrides, clock)
+    routes = [
+        *routes_of(
+            QueryRoutes(querier, clock, lambda text: pretty(parse_form(text))),
+            AdminRoutes(process),
+        ),
+        *index_routes(IndexRoutes(index, overrides, clock, version)),
+    ]
+    return Wired(_http(common, process, routes, ingester), lifecycle)
 
 
 def _http(
-    common: _Common, process: Process, querier: Querier, ingester: Ingester
+    common: _Common, process: Process, routes: Sequence[Route], ingester: Ingester
 ) -> AsgiApp:
     """Return the HTTP side over the services."""
     config = common.config
@@ -145,10 +156,6 @@ def _http(
     )
     push = PushRoute(PushDecoder(), distributor, context, caps)
     otlp = OtlpRoute(OtlpDecoder(), distributor, common.overrides, context, caps)
-    routes = routes_of(
-        QueryRoutes(querier, common.clock, lambda text: pretty(parse_form(text))),
-        AdminRoutes(process),
-    )
     pushes: dict[str, AsgiApp] = {
         **dict.fromkeys(PUSH_ROUTES, push),
         **dict.fromkeys(OTLP_ROUTES, otlp),

@@ -68,6 +68,17 @@ class Chunks:
             self.line_bytes[start:end],
         )
 
+    def take(self, mask: npt.NDArray[np.bool_]) -> "Chunks":
+        """Return the chunks where `mask` is true."""
+        return Chunks(
+            self.stream[mask],
+            self.min_ns[mask],
+            self.max_ns[mask],
+            self.row_first[mask],
+            self.rows[mask],
+            self.line_bytes[mask],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PackScan:
