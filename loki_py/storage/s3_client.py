@@ -75,7 +75,7 @@ def new_client(config: S3Config) -> Any:
         # check ranges against the checksum of the whole object.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if config.force_path_style else "auto"},
+        s3={"addressing_style": "path" if config.force_path_style else "virtual"},
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=http.connections_max,
         connect_timeout=http.connect_ns_max / NS_PER_S,
