@@ -24,6 +24,7 @@ from loki_py.model.scan import BatchUnit
 JSON, LOGFMT = "json", "logfmt"
 EXTRACTED = "_extracted"
 DEPTH_MAX = 100
+_INT64_DIGITS = 19
 
 _ERRORS = {"__error__", "__error_details__", "__preserve_error__"}
 _INT = re.compile(r"[+-]?[0-9]+")
@@ -104,7 +105,7 @@ def values_of(sample: Streams, name: str, *, count_max: int) -> list[str]:
 
 def kind_of(value: str) -> str:
     """Return what a value looks like, the narrowest of Loki's types."""
-    if _INT.fullmatch(value) and len(value) <= 20 and -(2**63) <= int(value) < 2**63:
+    if _INT.fullmatch(value) and _is_int64(value):
         return "int"
     if _FLOAT.fullmatch(value):
         return "float"
@@ -117,6 +118,11 @@ def kind_of(value: str) -> str:
             continue
         return kind
     return "string"
+
+
+def _is_int64(digits: str) -> bool:
+    short = len(digits.lstrip("+-0")) <= _INT64_DIGITS
+    return short and -(2**63) <= int(digits) < 2**63
 
 
 def entries_of(sample: Streams) -> Iterator[SampledEntry]:
