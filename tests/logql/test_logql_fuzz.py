@@ -2,8 +2,12 @@
 
 import json
 import random
+import resource
+import time
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from loki_py.errors import QueryInvalid
 from loki_py.logql.parser import parse
@@ -15,6 +19,10 @@ from loki_py.logql.template.template import compile_template
 CASES = Path(__file__).parent.parent / "conformance" / "cases"
 ROUNDS = 500
 ROUNDS_NIGHTLY = 100_000
+QUERIES_NIGHTLY = 1_000_000
+QUERY_NS_MAX = 50_000_000
+QUERIES_BYTES_MAX = 200 * 2**20
+"""How much more memory the process may take after all queries than before."""
 INSERTED = "{}()[]|\"`'=~!<>,.+-*/%^#\\ \n\tx5mé\0\ud800"
 LOSSY = ("B", "us", "ns")
 """Units whose values are printed rounded."""
@@ -45,23 +53,66 @@ def damaged(query, donors, rng):
     return query
 
 
-def test_damaged_query_is_parsed_or_refused(nightly):
-    """No other exception escapes, and what parses prints back to itself."""
-    rng = random.Random(1)
+def parse_damaged(rounds, *, seed):
+    """Return how many of the queries parse, and the slowest with its time.
+
+    The time is the thread's own, so that a busy machine makes none slow.
+    """
+    rng = random.Random(seed)
     donors = known_queries()
-    parsed = 0
-    for _ in range(ROUNDS_NIGHTLY if nightly else ROUNDS):
+    parsed, slowest = 0, (0, "")
+    for _ in range(rounds):
         query = damaged(rng.choice(donors), donors, rng)
+        began_ns = time.thread_time_ns()
         try:
             expr = parse(query)
         except QueryInvalid:
+            expr = None
+        slowest = max(slowest, (time.thread_time_ns() - began_ns, query))
+        if expr is None:
             continue
         parsed += 1
         if not any(unit in query for unit in LOSSY):
             assert parse(print_expr(expr)) == expr, query
             assert parse(pretty(expr)) == expr, query
+    return parsed, slowest
+
+
+def test_damaged_query_is_parsed_or_refused():
+    """No other exception escapes, and what parses prints back to itself."""
+    parsed, _ = parse_damaged(ROUNDS, seed=1)
 
     assert parsed
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_a_million_damaged_queries_are_parsed_or_refused_soon():
+    """None takes 50 ms, and together they leave no memory behind."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    parsed, slowest = parse_damaged(QUERIES_NIGHTLY, seed=3)
+
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert parsed
+    assert slowest[0] < QUERY_NS_MAX, slowest
+    assert after - before < QUERIES_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "(", "sum(", "-", "!", "{", "[", '{a="b"} | (', "1+(", "1^", "label_replace(",
+        '{a="b"} | a="1" or (', 'rate(({a="b"}', "sum by (a) (topk(1, ", "1 or ",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("times", [10, 1_000, 20_000])
+def test_deeply_nested_query_is_parsed_or_refused(opened, times):
+    """However deep, a query never runs the parser out of stack."""
+    text = (opened * times)[:131_000]
+    for query in (text, text + '{a="b"}' + ")" * times, text + "1" + ")" * times):
+        with suppress(QueryInvalid):
+            print_expr(parse(query))
 
 
 def test_damaged_template_prints_or_is_refused(nightly):
