@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
 from loki_py.logql.stages.json_scan import JsonInvalid, flatten, sanitized
-from loki_py.logql.stages.logfmt_fields import _column
+from loki_py.logql.stages.key_values import LineBuffer, values_of_key
 from loki_py.logql.stages.logfmt_scan import pairs
 
 NAMES = ("a", "b", "a_b", "level")
@@ -98,7 +98,7 @@ def test_decoded_json_fields_are_right_where_sure(lines):
 )
 def test_logfmt_columns_are_right_where_sure(lines, name):
     """A value that the column reader vouches for is the one the scanner finds."""
-    values, sure = _column(pl.Series(lines, dtype=pl.String), name)
+    values, sure = values_of_key(LineBuffer.of(pl.Series(lines, dtype=pl.String)), name)
 
     for line, value, vouched in zip(lines, values.to_list(), sure, strict=True):
         if vouched:
@@ -112,4 +112,4 @@ def test_plain_lines_are_read_by_column():
 
     assert first_fields(flat, "status")[1].all()
     assert FieldDecoder(["status"]).fields(flat)[1].all()
-    assert _column(pairs_, "status")[1].all()
+    assert values_of_key(LineBuffer.of(pairs_), "status")[1].all()

@@ -1,7 +1,5 @@
 """`| logfmt`: all pairs of logfmt lines, the wanted ones, or named keys."""
 
-import re
-
 import numpy as np
 import polars as pl
 
@@ -12,7 +10,6 @@ from loki_py.logql.exec.frame import (
     ERROR_DETAILS,
     Frame,
     Mask,
-    constant,
 )
 from loki_py.logql.stages.extraction import (
     Cells,
@@ -22,6 +19,7 @@ from loki_py.logql.stages.extraction import (
     series_of,
 )
 from loki_py.logql.stages.json_scan import sanitized
+from loki_py.logql.stages.key_values import LineBuffer, values_of_key
 from loki_py.logql.stages.logfmt_scan import LogfmtInvalid, pairs
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -46,18 +44,27 @@ def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
             cells, failed = _scanned(frame, every, stage, wants)
             columns = series_of(cells)
             finish(frame, columns, wants, failed=failed, error=LOGFMT_ERROR)
-        for name in names or ():
-            if len(frame):
-                column = _whole_column(frame, name, stage, wants)
-                finish(frame, {name: column}, wants)
+            return
+        lines = None
+        for name in names:
+            if not len(frame):
+                return
+            if lines is None or len(lines.start) != len(frame):
+                lines = LineBuffer.of(frame.lines)
+            column = _whole_column(frame, lines, name, stage, wants)
+            finish(frame, {name: column}, wants)
 
     return apply
 
 
 def _whole_column(
-    frame: Frame, name: str, stage: ast.LogfmtParser, wants: Wants
+    frame: Frame,
+    lines: LineBuffer,
+    name: str,
+    stage: ast.LogfmtParser,
+    wants: Wants,
 ) -> pl.Series:
-    values, sure = _column(frame.lines, name)
+    values, sure = values_of_key(lines, name)
     if sure.all():
         return values
     cells, _ = _scanned(frame, ~sure, stage, wants, only=name)
@@ -80,38 +87,6 @@ def _column_names(stage: ast.LogfmtParser, wants: Wants) -> list[str] | None:
         return None
     # Filtered ones first: the others are then read on fewer lines.
     return sorted(names, key=lambda name: (name not in wants.hints.filters, name))
-
-
-def _column(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
-    """Return a key's values, and where they are sure to be right.
-
-    Sure is a line without quotes before the key, whose value there is plain;
-    and a line that does not have the key's text at all. Malformed pairs before
-    the key do not matter, they end where the next pair begins.
-    """
-    has_text = lines.str.contains(name, literal=True)
-    if "_" not in name and not has_text.any():
-        return constant(None, len(lines)), np.ones(len(lines), dtype=np.bool_)
-    key = re.escape(name)
-    place = lines.str.find(f" {name}=", literal=True)
-    begins = lines.str.starts_with(f"{name}=")
-    place = place.zip_with(~begins, pl.Series([0], dtype=place.dtype))
-    quote = lines.str.find('"', literal=True)
-    found = place.is_not_null() & (quote.is_null() | (quote > place))
-    # Without an alternative in front the search is a third faster.
-    before = "(?:^| )" if begins.any() else " "
-    values = lines.str.extract(
-        rf'{before}{key}=("[^"\\]*"|[^\x00-\x20"][^\x00-\x20]*|)', 1
-    )
-    quoted = values.str.starts_with('"').fill_null(value=False)
-    inner = values.str.strip_chars('"').zip_with(quoted, values)
-    odd = inner.str.contains(r'^$|["\x{fffd}\\]') | (
-        ~quoted & inner.str.contains("=", literal=True)
-    )
-    sure = found & ~odd.fill_null(value=True)
-    if "_" not in name:
-        sure |= ~has_text
-    return inner, sure.fill_null(value=False).to_numpy()
 
 
 def _scanned(

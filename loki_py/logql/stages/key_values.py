@@ -1,0 +1,228 @@
+"""The values of one key in a column of logfmt lines, found on bytes.
+
+All lines of a column lie in one buffer. The key's places are found by
+comparing whole buffers, everything else is decided for all places at once.
+What is not plainly decidable is left to a reader of single lines: lines with
+escaped or stray quotes, empty values, values with `=` or quotes inside.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from loki_py.logql.exec.frame import Mask
+from loki_py.model.batch import Rows, offsets_of
+
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+
+_PADDING = 16
+_QUOTE, _EQUALS, _BACKSLASH, _SPACE = (ord(char) for char in '"=\\ ')
+_EVERY_BYTE = 0x0101010101010101
+_HIGH_BITS = np.uint64(0x80 * _EVERY_BYTE)
+_INLINE_BYTES = 12
+_REPLACEMENT = np.frombuffer("\ufffd".encode(), np.uint8)
+_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class LineBuffer:
+    """The bytes of a column of lines, with zeros behind.
+
+    Attributes:
+        raw: uint8, all bytes.
+        words: uint64 by position, the eight bytes from there on.
+        start, end: int64[n], the range of each line.
+        quotes: int64, where double quotes stand.
+        unclear: bool[n], lines whose quotes do not simply open and close values.
+    """
+
+    raw: Bytes
+    words: Words
+    start: Rows
+    end: Rows
+    quotes: Rows
+    unclear: Mask
+
+    @classmethod
+    def of(cls, lines: pl.Series) -> "LineBuffer":
+        """Return the buffer of lines without null."""
+        column = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
+        offsets = offsets_of(column)
+        first, last = int(offsets[0]), int(offsets[-1])
+        raw = np.zeros(last - first + _PADDING, np.uint8)
+        if last > first:
+            data = np.frombuffer(column.buffers()[2], np.uint8)
+            raw[: last - first] = data[first:last]
+        words: Words = np.ndarray(
+            (len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,)
+        )
+        edges = offsets - first
+        start, end = edges[:-1], edges[1:]
+        quotes = np.flatnonzero(raw == _QUOTE)
+        unclear = _unclear_lines(raw, start, end, quotes)
+        return cls(raw, words, start, end, quotes, unclear)
+
+    def line_of(self, at: Rows) -> Rows:
+        """Return the line of each position, positions in ascending order."""
+        return _line_of(self.start, at)
+
+
+def _line_of(start: Rows, at: Rows) -> Rows:
+    lines: Rows = np.searchsorted(start, at, side="right")
+    return lines - 1
+
+
+def _unclear_lines(raw: Bytes, start: Rows, end: Rows, quotes: Rows) -> Mask:
+    unclear = np.zeros(len(start), np.bool_)
+    if len(quotes):
+        line = _line_of(start, quotes)
+        before = np.searchsorted(quotes, start)
+        is_opening = (np.arange(len(quotes)) - before[line]) % 2 == 0
+        prior = np.where(quotes > start[line], raw[quotes - 1], 0)
+        following = np.where(quotes + 1 < end[line], raw[quotes + 1], _SPACE)
+        good = np.where(is_opening, prior == _EQUALS, following <= _SPACE)
+        good &= prior != _BACKSLASH
+        unclear[line[~good]] = True
+        count = np.bincount(line, minlength=len(start))
+        unclear |= count % 2 == 1
+    if len(raw) and raw.max() >= _REPLACEMENT[0]:
+        places = np.flatnonzero(raw[:-2] == _REPLACEMENT[0])
+        spelled = (raw[places + 1] == _REPLACEMENT[1]) & (
+            raw[places + 2] == _REPLACEMENT[2]
+        )
+        unclear[_line_of(start, places[spelled])] = True
+    return unclear
+
+
+def values_of_key(lines: LineBuffer, name: str) -> tuple[pl.Series, Mask]:
+    """Return a key's first value per line, null where missing, and where it is sure.
+
+    Lines without the key are sure too, unless another key could become this
+    name by having its characters replaced.
+    """
+    key = name.encode()
+    at, line = _places_of(lines, key)
+    start = at + len(key) + 1
+    end, plain = _ends_of(lines, start, line)
+    quoted = (lines.raw[start] == _QUOTE) & (start < lines.end[line])
+    start = start + quoted
+    count = len(lines.start)
+    sure = ~lines.unclear
+    if "_" in name:
+        missing = np.ones(count, np.bool_)
+        missing[line] = False
+        sure &= ~missing
+    sure[line[~plain | (end <= start)]] = False
+    first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    has = np.zeros(count, np.bool_)
+    first[line], last[line], has[line] = start, end, True
+    return texts_of_spans(lines.raw, lines.words, first, last, has & sure), sure
+
+
+def _places_of(lines: LineBuffer, key: bytes) -> tuple[Rows, Rows]:
+    """Return where the key first stands in each line that has it, and the lines."""
+    raw = lines.raw
+    ends = np.flatnonzero((raw[1:] == _EQUALS) & (raw[:-1] == key[-1])) + 1
+    at = ends - len(key)
+    at = at[at >= 0]
+    for begin in range(0, len(key), 8):
+        part = key[begin : begin + 8]
+        spelled = np.uint64(int.from_bytes(part, "little"))
+        at = at[(lines.words[at + begin] & _MASKS[len(part)]) == spelled]
+    line = lines.line_of(at)
+    line_start = lines.start[line]
+    good = (at + len(key) < lines.end[line]) & (
+        (at == line_start) | (raw[at - 1] <= _SPACE)
+    )
+    if len(lines.quotes):
+        before = np.searchsorted(lines.quotes, at)
+        before -= np.searchsorted(lines.quotes, line_start)
+        good &= before % 2 == 0
+    at, line = at[good], line[good]
+    is_first = np.ones(len(line), np.bool_)
+    np.not_equal(line[1:], line[:-1], out=is_first[1:])
+    return at[is_first], line[is_first]
+
+
+def _ends_of(lines: LineBuffer, start: Rows, line: Rows) -> tuple[Rows, Mask]:
+    """Return where the values end, and where they hold nothing that is unclear."""
+    line_end = lines.end[line]
+    end = line_end.copy()
+    plain = np.ones(len(start), np.bool_)
+    quoted = lines.raw[start] == _QUOTE
+    if quoted.any():
+        following = np.searchsorted(lines.quotes, start[quoted], side="right")
+        closing = np.append(lines.quotes, len(lines.raw))[following]
+        plain[quoted] = closing < line_end[quoted]
+        end[quoted] = np.minimum(closing, line_end[quoted])
+    active = np.flatnonzero(~quoted & (start < line_end))
+    at = start[active]
+    while len(active):
+        hit = _stops(lines.words[at])
+        found = hit != 0
+        place = at[found] + _first_byte(hit[found])
+        ended = active[found]
+        inside = place < line_end[ended]
+        end[ended[inside]] = place[inside]
+        plain[ended[inside]] = lines.raw[place[inside]] <= _SPACE
+        at, active = at[~found] + 8, active[~found]
+        within = at < line_end[active]
+        at, active = at[within], active[within]
+    return end, plain
+
+
+def _stops(words: Words) -> Words:
+    """Return words whose lowest set bit is in the first byte that ends a value.
+
+    Those are bytes up to a space, `=` and `"`.
+    """
+    stops = _bytes_below(words, _SPACE + 1)
+    for byte in (_EQUALS, _QUOTE):
+        stops |= _bytes_below(words ^ np.uint64(byte * _EVERY_BYTE), 1)
+    return stops
+
+
+def _bytes_below(words: Words, bound: int) -> Words:
+    # The usual trick: exact for the lowest such byte, which is the one asked for.
+    return (words - np.uint64(bound * _EVERY_BYTE)) & ~words & _HIGH_BITS
+
+
+def _first_byte(hits: Words) -> Rows:
+    lowest = hits & (~hits + np.uint64(1))
+    return (np.bitwise_count(lowest - np.uint64(1)) >> 3).astype(np.int64)
+
+
+def texts_of_spans(
+    raw: Bytes, words: Words, start: Rows, end: Rows, present: Mask
+) -> pl.Series:
+    """Return `raw[start:end]` as text per row, null where not present.
+
+    Longer texts share the buffer. Spans lie at least eight bytes before its end.
+    """
+    length = np.where(present, end - start, 0)
+    low = words[start] & _MASKS[np.minimum(length, 8)]
+    high_at = np.minimum(start + 8, len(words) - 1)
+    high = words[high_at] & _MASKS[np.clip(length - 8, 0, 8)]
+    views = np.zeros((len(start), 4), "<u4")
+    views[:, 0] = length
+    views[:, 1] = low & np.uint64(0xFFFFFFFF)
+    views[:, 2] = low >> np.uint64(32)
+    views[:, 3] = high & np.uint64(0xFFFFFFFF)
+    is_long = length > _INLINE_BYTES
+    views[is_long, 2] = 0
+    views[is_long, 3] = start[is_long]
+    validity = None
+    if not present.all():
+        validity = pa.py_buffer(np.packbits(present, bitorder="little"))
+    column = pa.Array.from_buffers(
+        pa.string_view(),
+        len(start),
+        [validity, pa.py_buffer(views), pa.py_buffer(raw)],
+    )
+    texts = pl.from_arrow(column)
+    assert isinstance(texts, pl.Series)
+    return texts
