@@ -62,7 +62,7 @@ class _Server:
 class RcloneServer(_Server):
     """`rclone serve s3` over a folder; every request must be signed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *extra: str) -> None:
         binary = shutil.which("rclone", path=Path(sys.executable).parent)
         assert binary, "rclone is not installed: it is in the dev dependencies"
         port = free_port()
@@ -74,6 +74,7 @@ class RcloneServer(_Server):
                 f"--auth-key={ACCESS_KEY},{SECRET_KEY}",
                 f"--addr=127.0.0.1:{port}",
                 f"--config={os.devnull}",
+                *extra,
                 str(folder),
             ],
             port,

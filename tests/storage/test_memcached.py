@@ -95,6 +95,23 @@ def test_values_come_back_from_several_servers(server):
     other.kill()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        lambda port: {"host": "localhost", "service": str(port)},
+        lambda port: {"addresses": f"dns+127.0.0.1:{port}", "update_interval": "1ns"},
+    ],
+)
+def test_servers_are_found_by_name(server, settings):
+    with cache_at(**{"timeout": "2s"} | settings(server.port)) as cache:
+
+        def works():
+            cache.put_many({KEYS[0]: b"x"})
+            return cache.get_many(KEYS[:1]) == {KEYS[0]: b"x"}
+
+        eventually(works)
+
+
 def test_reads_are_right_and_come_from_memcached(server):
     with cache_at(server.port, timeout="2s") as cache:
         reads_are_right(cache)

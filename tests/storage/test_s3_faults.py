@@ -2,7 +2,9 @@
 
 import contextlib
 import random
+import subprocess
 import time
+import warnings
 
 import pytest
 from fakes.fault_proxy import FaultProxy
@@ -233,3 +235,37 @@ def test_range_of_an_object_deleted_meanwhile_is_not_found(rclone):
             assert file.read_at(10, len(DATA) - 10) == DATA[-10:]
             with pytest.raises(ObjectNotFound):
                 file.read_at(10, 0)
+
+
+def test_certificates_are_checked_unless_told_otherwise(tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "1"]
+    request += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=s3"]
+    request += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    request += ["-keyout", str(key), "-out", str(cert)]
+    subprocess.run(request, check=True, capture_output=True)
+    (tmp_path / "data").mkdir()
+    server = RcloneServer(tmp_path / "data", f"--cert={cert}", f"--key={key}")
+    retries = {"max_retries": 0}
+
+    def store_with(**http):
+        config = server.config(
+            bucketnames="b", insecure=False, http_config=http, backoff_config=retries
+        )
+        store = S3Store(config, S3Metrics(CollectorRegistry()))
+        store.start()
+        return store
+
+    trusting = store_with(ca_file=str(cert))
+    trusting._client.create_bucket(Bucket="b")
+    trusting.put("t/1", b"x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # urllib3 says so at every request
+        careless = store_with(insecure_skip_verify=True)
+        assert careless.get("t/1") == b"x"
+    careful = store_with()
+    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        careful.get("t/1")
+    for store in (trusting, careless, careful):
+        store.close()
+    server.stop()
