@@ -223,4 +223,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _text_of(error: BaseException) -> str:
+    if isinstance(error, ClientError):
+        message = error.response.get("Error", {}).get("Message") or "no message"
+        return f"{_status_of(error)} {code_of(error)}: {message}"
     return " ".join(str(error).split())
