@@ -204,12 +204,21 @@ class _Servers:
             now_ns = self._clock.monotonic_ns()
             age_ns = now_ns - self._resolved_ns
             if self._client is None or age_ns > self._config.resolve_ns:
-                addresses = frozenset(_resolved(self._config))
                 self._resolved_ns = now_ns
-                if self._client is None or addresses != self._addresses:
-                    self._addresses = addresses
-                    self._client = self._new_client(sorted(addresses))
+                self._client = self._resolved_client()
             return self._client
+
+    def _resolved_client(self) -> HashClient:
+        try:
+            addresses = frozenset(_resolved(self._config))
+        except OSError:
+            if self._client is None:
+                raise
+            return self._client  # names that do not resolve now did before
+        if self._client is not None and addresses == self._addresses:
+            return self._client
+        self._addresses = addresses
+        return self._new_client(sorted(addresses))
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,6 +1,7 @@
 """memcached, real: answers are the same when it is dead, slow or lies."""
 
 import contextlib
+import socket
 import time
 
 import pytest
@@ -110,6 +111,19 @@ def test_servers_are_found_by_name(server, settings):
             return cache.get_many(KEYS[:1]) == {KEYS[0]: b"x"}
 
         eventually(works)
+
+
+def test_servers_stay_known_while_names_do_not_resolve(server, monkeypatch):
+    settings = {"addresses": f"dns+127.0.0.1:{server.port}", "update_interval": "1ns"}
+    with cache_at(timeout="2s", **settings) as cache:
+        cache.put_many({KEYS[0]: b"x"})
+        eventually(lambda: cache.get_many(KEYS[:1]))
+
+        def fail(*_args, **_kwargs):
+            raise socket.gaierror("no answer")
+
+        monkeypatch.setattr(cache_memcached, "_all_of", fail)
+        assert cache.get_many(KEYS[:1]) == {KEYS[0]: b"x"}
 
 
 def test_reads_are_right_and_come_from_memcached(server):
