@@ -18,7 +18,7 @@ LAYERS = [
     ["storage", "kv"],
     ["ring"],
     ["transport"],
-    ["distributor", "ingester", "querier", "compactor"],
+    ["distributor", "ingester", "querier", "compactor", "patterns"],
     ["api"],
     ["app"],
     ["__main__"],
@@ -34,7 +34,7 @@ MAY_DO_IO = {
     "ingester.blockstore", "ingester.block_units", "ingester.cutter", "ingester.flusher",
     "ingester.flush_scheduler", "ingester.recovery", "ingester.service",
     "querier.store_reader", "querier.executor", "querier.leaf_run", "querier.service",
-    "querier.sources", "querier.index_repair", "querier.index_service",
+    "querier.sources", "querier.index_repair", "querier.index_service", "patterns.service",
 }  # fmt: skip
 IO_MODULES = {
     "aetcd", "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",

@@ -73,6 +73,7 @@ class IndexRoutes:
     overrides: Overrides
     clock: Clock
     version: str
+    has_patterns: bool = False
 
     async def stats(self, asked: Asked) -> Answer:
         """Answer with how much a selector selects."""
@@ -145,7 +146,7 @@ class IndexRoutes:
         return _json(
             {
                 "limits": {name: limits[name] for name in DRILLDOWN_LIMITS},
-                "pattern_ingester_enabled": False,
+                "pattern_ingester_enabled": self.has_patterns,
                 "version": self.version,
             }
         )

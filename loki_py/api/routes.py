@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from loki_py.api.admin import AdminRoutes
 from loki_py.api.answers import AnswerRequest
 from loki_py.api.index import IndexRoutes
+from loki_py.api.patterns import PatternRoutes
 from loki_py.api.query import QueryRoutes
 
 GET = ("GET",)
@@ -62,7 +63,7 @@ def _query_routes(queries: QueryRoutes) -> list[Route]:
     ]
 
 
-def index_routes(index: IndexRoutes) -> list[Route]:
+def index_routes(index: IndexRoutes, patterns: PatternRoutes) -> list[Route]:
     """Return the routes about what there is."""
     table = [
         ("index/stats", index.stats),
@@ -73,6 +74,7 @@ def index_routes(index: IndexRoutes) -> list[Route]:
         ("detected_fields", index.detected_fields),
         ("detected_field/{name}/values", index.detected_field_values),
         ("drilldown-limits", index.drilldown_limits),
+        ("patterns", patterns.select),
     ]
     return [
         Route(f"/loki/api/v1/{path}", GET_POST, answer, f"loki_api_v1_{_named(path)}")

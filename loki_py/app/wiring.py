@@ -14,6 +14,7 @@ from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
 from loki_py.api.index import IndexRoutes
 from loki_py.api.otlp import OTLP_ROUTES, OtlpRoute
+from loki_py.api.patterns import PatternRoutes
 from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
 from loki_py.api.query import QueryRoutes
 from loki_py.api.routes import Route, index_routes, routes_of
@@ -28,6 +29,7 @@ from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.service import Ingester, IngesterSettings
 from loki_py.logql.parser import parse_form
 from loki_py.logql.pretty import pretty
+from loki_py.patterns.service import FollowedIngester, PatternService
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.index_service import IndexQuerier
 from loki_py.querier.service import Querier
@@ -39,6 +41,7 @@ from loki_py.runtime.logs import LogLevel
 from loki_py.runtime.metrics import RequestMetrics, new_registry
 from loki_py.runtime.overrides import FileOverrides
 from loki_py.storage.abc import ObjectStore
+from loki_py.transport.abc import IngesterClient
 from loki_py.wire.otlp import OtlpDecoder
 from loki_py.wire.push import PushDecoder
 
@@ -114,25 +117,44 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
         "ingester": ingester,
         "querier": Closing((executor.close, reader.close)),
     }
+    patterns = None
+    followed: IngesterClient = ingester
+    if config.pattern_ingester.enabled:
+        services["patterns"] = patterns = PatternService(clock)
+        followed = FollowedIngester(ingester, patterns)
     lifecycle = Lifecycle(services, [ingester.reason_not_ready])
     process = Process(
         config, version, registry, lifecycle, log_level, overrides, ingester.flush
     )
     sources = Sources([ingester], reader)
+    routes = _routes(common, process, sources, executor, patterns)
+    return Wired(_http(common, process, routes, followed), lifecycle)
+
+
+def _routes(
+    common: _Common,
+    process: Process,
+    sources: Sources,
+    executor: QueryExecutor,
+    patterns: PatternService | None,
+) -> list[Route]:
+    clock, overrides = common.clock, common.overrides
     querier = Querier(sources, executor, overrides, clock)
     index = IndexQuerier(querier, sources, executor, overrides, clock)
-    routes = [
+    return [
         *routes_of(
             QueryRoutes(querier, clock, lambda text: pretty(parse_form(text))),
             AdminRoutes(process),
         ),
-        *index_routes(IndexRoutes(index, overrides, clock, version)),
+        *index_routes(
+            IndexRoutes(index, overrides, clock, process.version, patterns is not None),
+            PatternRoutes(patterns, clock),
+        ),
     ]
-    return Wired(_http(common, process, routes, ingester), lifecycle)
 
 
 def _http(
-    common: _Common, process: Process, routes: Sequence[Route], ingester: Ingester
+    common: _Common, process: Process, routes: Sequence[Route], ingester: IngesterClient
 ) -> AsgiApp:
     """Return the HTTP side over the services."""
     config = common.config

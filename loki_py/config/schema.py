@@ -154,6 +154,12 @@ class FrontendConfig(Section):
     compress_responses: bool = True
 
 
+class PatternsConfig(Section):
+    """`pattern_ingester`: whether patterns of recent lines are looked for."""
+
+    enabled: bool = False
+
+
 class RuntimeConfig(Section):
     """`runtime_config`: files of per-tenant overrides, read again while running."""
 
@@ -176,6 +182,7 @@ class Config(Section):
         ChunkStoreConfig(), alias="chunk_store_config"
     )
     frontend: FrontendConfig = FrontendConfig()
+    pattern_ingester: PatternsConfig = PatternsConfig()
     limits: LimitsSection = Field(default_factory=Limits, alias="limits_config")
     runtime: RuntimeConfig = Field(RuntimeConfig(), alias="runtime_config")
 

@@ -9,9 +9,11 @@ import pytest
 from loki_py.api.answers import Asked
 from loki_py.api.forms import Form
 from loki_py.api.index import IndexRoutes
+from loki_py.api.patterns import PatternRoutes
 from loki_py.config.limits import Limits, StaticOverrides
-from loki_py.errors import ValidationFailed
+from loki_py.errors import RequestRejected, ValidationFailed
 from loki_py.model.results import Vector
+from loki_py.patterns.table import Pattern
 from loki_py.querier.detected_fields import Field
 from loki_py.querier.index_service import FieldsRequest, IndexStats, VolumeRequest
 from loki_py.querier.requests import MetadataRequest
@@ -162,3 +164,27 @@ def test_drilldown_limits_are_those_of_the_tenant():
     assert body["limits"]["volume_max_series"] == 1000
     assert body["limits"]["volume_enabled"] is True
     assert body["version"] == "1.2.3"
+
+
+def test_patterns_are_not_found_where_nobody_looks_for_them():
+    routes = PatternRoutes(None, ManualClock())
+
+    with pytest.raises(RequestRejected, match="not found") as caught:
+        asyncio.run(routes.select(Asked(tenant="t")))
+    assert caught.value.status == 404
+
+
+def test_patterns_are_told_with_their_samples():
+    class Found:
+        async def select(self, tenant, matchers, **how):  # noqa: ARG002
+            return [Pattern("a <_>", "info", [(20 * S, 3), (30 * S, 1)])]
+
+    routes = PatternRoutes(Found(), ManualClock(NOW_S * S))
+    form = Form({"query": ('{a="b"}',)})
+
+    answer = asyncio.run(routes.select(Asked(tenant="t", form=form)))
+
+    assert json.loads(answer.body) == {
+        "status": "success",
+        "data": [{"pattern": "a <_>", "level": "info", "samples": [[20, 3], [30, 1]]}],
+    }
