@@ -4,11 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from loki_py.errors import LokiError
+from loki_py.errors import LokiError, Unavailable
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.scan import Scan, ScanUnit
+
+
+class InstanceLost(Unavailable):
+    """An instance did not answer, or not to the end; others may hold the same.
+
+    Attributes:
+        instance_id: which one.
+    """
+
+    def __init__(self, instance_id: str, why: str) -> None:
+        super().__init__(f"ingester {instance_id}: {why}")
+        self.instance_id = instance_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +62,8 @@ class Selection:
     chunks_matched: int = 0
 
 
-class IngesterClient(Protocol):
-    """One ingester, as distributors and queriers see it."""
+class EntrySink(Protocol):
+    """One ingester, or all of them, as a distributor sees it."""
 
     async def push(self, tenant: str, batch: EntryBatch) -> PushAnswer:
         """Store the batch; returns once what is accepted is on disk, fsynced.
@@ -59,6 +71,10 @@ class IngesterClient(Protocol):
         Raises: Unavailable where nothing of the batch was accepted.
         """
         ...
+
+
+class EntrySource(Protocol):
+    """One ingester, or all of them, as a querier sees it."""
 
     async def select(self, tenant: str, scan: Scan) -> Selection:
         """Return what matches the scan and is not (only) in object storage."""
@@ -72,6 +88,10 @@ class IngesterClient(Protocol):
         No matchers select every stream.
         """
         ...
+
+
+class IngesterClient(EntrySink, EntrySource, Protocol):
+    """One ingester."""
 
     async def flush(self) -> None:
         """Write everything held to object storage; returns when it is durable.

@@ -1,0 +1,230 @@
+"""Call an ingester in another process: an `IngesterClient` over gRPC.
+
+Every call has a deadline. What goes wrong on the way, or in the other process
+without a word, is an `InstanceLost`; errors that the ingester raised are raised
+here as they were there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import grpc
+import msgspec
+import numpy as np
+
+from loki_py.errors import BodyTooLarge, CorruptData, LokiError
+from loki_py.model.batch import EntryBatch
+from loki_py.model.labels import LabelSet
+from loki_py.model.matchers import Matcher
+from loki_py.model.scan import Columns, Scan
+from loki_py.transport import grpc_names as names
+from loki_py.transport.abc import Discard, InstanceLost, PushAnswer, Selection
+from loki_py.transport.errors_on_wire import error_of
+from loki_py.transport.remote_units import RemoteSelection
+from loki_py.wire import messages as wire
+from loki_py.wire.label_cache import LabelCache
+from loki_py.wire.messages import decode_message, encode_message
+from loki_py.wire.messages_batch import (
+    decode_labels,
+    encode_batch,
+    encode_labels,
+    shape_of,
+)
+from loki_py.wire.messages_select import (
+    columns_asked,
+    matchers_asked,
+    scan_asked,
+    units_told,
+)
+
+FLUSH_S_MAX = 3_600.0
+_S_PER_NS = 1e-9
+_REJECTIONS = msgspec.json.Decoder(wire.Rejection)
+_TEXTS = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer in time",
+    grpc.StatusCode.UNAVAILABLE: "not reached",
+}
+
+
+class PushEncoder:
+    """Encodes a push once for all the instances that get the same one.
+
+    What was encoded last is kept until the event loop comes round.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[EntryBatch, str, bytes, Sequence[int]] | None = None
+
+    def encode(self, tenant: str, batch: EntryBatch) -> tuple[bytes, Sequence[int]]:
+        """Return the message, and its streams' positions in the batch's."""
+        last = self._last
+        if last is not None and last[0] is batch and last[1] == tenant:
+            return last[2], last[3]
+        used = np.zeros(len(batch.streams), np.bool_)
+        used[batch.stream] = True
+        present = np.flatnonzero(used)
+        number_of = np.zeros(len(used), np.uint32)
+        number_of[present] = np.arange(len(present), dtype=np.uint32)
+        positions: list[int] = present.tolist()
+        columns = encode_batch(batch, number_of[batch.stream])
+        header = wire.PushAsked(tenant, len(columns), shape_of(batch))
+        texts = encode_labels([batch.streams[n] for n in positions])
+        data = encode_message(header, [columns, texts])
+        self._last = (batch, tenant, data, positions)
+        asyncio.get_running_loop().call_soon(self._forget)
+        return data, positions
+
+    def _forget(self) -> None:
+        self._last = None
+
+
+class GrpcIngester:
+    """One ingester in another process; used on one event loop.
+
+    Args:
+        labels: interns label sets of answers; may be shared.
+    """
+
+    def __init__(
+        self,
+        instance_id: str,
+        channel: Any,
+        encoder: PushEncoder,
+        labels: LabelCache,
+        *,
+        call_ns_max: int,
+        message_bytes_max: int,
+    ) -> None:
+        self.instance_id = instance_id
+        self._encoder = encoder
+        self._labels = labels
+        self._deadline_s = call_ns_max * _S_PER_NS
+        self._message_bytes_max = message_bytes_max
+        self._push = channel.unary_unary(names.method_of(names.PUSH))
+        self._select = channel.unary_unary(names.method_of(names.SELECT))
+        self._read = channel.unary_stream(names.method_of(names.READ))
+        self._release = channel.unary_unary(names.method_of(names.RELEASE))
+        self._series = channel.unary_unary(names.method_of(names.SERIES))
+        self._flush = channel.unary_unary(names.method_of(names.FLUSH))
+        self._releases: set[asyncio.Task[None]] = set()
+
+    async def push(self, tenant: str, batch: EntryBatch) -> PushAnswer:
+        """Store the batch there; see `IngesterClient.push`.
+
+        Raises: InstanceLost where nobody knows whether it is stored.
+        """
+        data, positions = self._encoder.encode(tenant, batch)
+        if len(data) > self._message_bytes_max:
+            raise BodyTooLarge(
+                f"push is {len(data)} bytes between components; limit is "
+                f"{self._message_bytes_max}"
+            )
+        answer, _ = self._decoded(
+            await self._called(self._push(data, timeout=self._deadline_s)),
+            wire.PushAnswered,
+        )
+        return PushAnswer(
+            {positions[told.stream]: error_of(told) for told in answer.rejected},
+            [
+                Discard(told.reason, told.entries, told.bytes)
+                for told in answer.discards
+            ],
+        )
+
+    async def select(self, tenant: str, scan: Scan) -> Selection:
+        """Return what is held there; its units are read when they are wanted."""
+        data = encode_message(scan_asked(tenant, scan))
+        answer, payload = self._decoded(
+            await self._called(self._select(data, timeout=self._deadline_s)),
+            wire.SelectAnswered,
+        )
+        covered = frozenset(answer.packs_covered)
+        if not answer.session:
+            return Selection((), covered, answer.chunks_matched)
+        session = answer.session
+
+        async def fetch(unit: int, columns: Columns) -> list[bytes]:
+            return await self._fetched(tenant, session, unit, columns)
+
+        selection = RemoteSelection(
+            self.instance_id,
+            fetch,
+            asyncio.get_running_loop(),
+            wait_s_max=self._deadline_s + 1,
+        )
+        selection.on_forgotten(lambda: self._released(session))
+        try:
+            descs = units_told(answer, payload, self._labels)
+        except CorruptData as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
+        return Selection(selection.units_of(descs), covered, answer.chunks_matched)
+
+    async def series(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> Sequence[LabelSet]:
+        """Return label sets there; see `IngesterClient.series`."""
+        asked = wire.SeriesAsked(tenant, matchers_asked(matchers), start_ns, end_ns)
+        answer, payload = self._decoded(
+            await self._called(
+                self._series(encode_message(asked), timeout=self._deadline_s)
+            ),
+            wire.SeriesAnswered,
+        )
+        try:
+            return decode_labels(payload, self._labels) if answer.streams else ()
+        except CorruptData as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
+
+    async def flush(self) -> None:
+        """Flush it; see `IngesterClient.flush`."""
+        data = encode_message(wire.FlushAsked())
+        await self._called(self._flush(data, timeout=FLUSH_S_MAX))
+
+    async def _fetched(
+        self, tenant: str, session: str, unit: int, columns: Columns
+    ) -> list[bytes]:
+        asked = wire.ReadAsked(tenant, session, unit, columns_asked(columns))
+        call = self._read(encode_message(asked), timeout=self._deadline_s)
+        try:
+            return [message async for message in call]
+        except grpc.aio.AioRpcError as error:
+            raise self._error_of(error) from error
+
+    def _released(self, session: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._tell_released(session))
+        self._releases.add(task)
+        task.add_done_callback(self._releases.discard)
+
+    async def _tell_released(self, session: str) -> None:
+        data = encode_message(wire.ReleaseAsked(session))
+        try:
+            await self._release(data, timeout=self._deadline_s)
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+            # It ends by itself when it is not read any more.
+            return
+
+    async def _called(self, call: Awaitable[bytes]) -> bytes:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise self._error_of(error) from error
+        except grpc.aio.UsageError as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
+
+    def _decoded(self, data: bytes, kind: type[Any]) -> tuple[Any, memoryview]:
+        try:
+            return decode_message(data, kind)
+        except CorruptData as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
+
+    def _error_of(self, error: "grpc.aio.AioRpcError") -> LokiError:
+        for key, value in error.trailing_metadata() or ():
+            if key == names.ERROR_KEY:
+                try:
+                    return error_of(_REJECTIONS.decode(value))
+                except msgspec.DecodeError:
+                    break
+        code, details = error.code(), error.details() or ""
+        what = _TEXTS.get(code, code.name.lower())
+        return InstanceLost(self.instance_id, f"{what}: {details[:200]}")

@@ -1,0 +1,133 @@
+"""One client for each instance of a ring, made when it is first called.
+
+Owns the channels. An instance that came back at another address gets a new
+client; clients of instances that were not called for a while are closed.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from loki_py.config.grpc_schema import GrpcClientConfig, IngesterClientConfig
+from loki_py.ring.desc import InstanceDesc
+from loki_py.runtime.clock import Clock
+from loki_py.transport.abc import IngesterClient
+from loki_py.transport.grpc_client import GrpcIngester, PushEncoder
+from loki_py.transport.grpc_names import client_options
+from loki_py.wire.label_cache import LabelCache
+
+CLIENTS_MAX = 1_000
+IDLE_NS_MAX = 600_000_000_000
+CLOSE_S_MAX = 5.0
+
+
+@dataclass(slots=True)
+class _Client:
+    address: str
+    channel: Any
+    ingester: GrpcIngester
+    used_ns: int
+
+
+class IngesterPool:
+    """Clients by instance; a service. Used on one event loop.
+
+    Args:
+        local: the ingester of this process, called without gRPC, by its id.
+    """
+
+    def __init__(
+        self,
+        config: IngesterClientConfig,
+        *,
+        clock: Clock,
+        local: dict[str, IngesterClient] | None = None,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._local = local or {}
+        self._clients: dict[str, _Client] = {}
+        self._encoder = PushEncoder()
+        self._labels = LabelCache()
+        self._credentials: Any = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Read the certificates.
+
+        Raises: OSError.
+        """
+        if self._config.grpc.tls_enabled:
+            self._credentials = await asyncio.to_thread(
+                _credentials_of, self._config.grpc
+            )
+
+    async def stop(self) -> None:
+        """Close every channel; calls at work end."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.channel.close()
+
+    def client_of(self, instance: InstanceDesc) -> IngesterClient:
+        """Return whom to call for an instance."""
+        local = self._local.get(instance.instance_id)
+        if local is not None:
+            return local
+        now_ns = self._clock.monotonic_ns()
+        client = self._clients.get(instance.instance_id)
+        if client is None or client.address != instance.address:
+            self._close_idle(instance.instance_id, now_ns)
+            client = self._connected(instance, now_ns)
+            self._clients[instance.instance_id] = client
+        client.used_ns = now_ns
+        return client.ingester
+
+    def _connected(self, instance: InstanceDesc, now_ns: int) -> _Client:
+        grpc_config = self._config.grpc
+        options = client_options(grpc_config.message_bytes_max)
+        if grpc_config.tls_server_name:
+            name = grpc_config.tls_server_name
+            options.append(("grpc.ssl_target_name_override", name))
+        address = instance.address
+        channel = (
+            grpc.aio.secure_channel(address, self._credentials, options=options)
+            if grpc_config.tls_enabled
+            else grpc.aio.insecure_channel(address, options=options)
+        )
+        ingester = GrpcIngester(
+            instance.instance_id,
+            channel,
+            self._encoder,
+            self._labels,
+            call_ns_max=self._config.call_ns_max,
+            message_bytes_max=grpc_config.message_bytes_max,
+        )
+        return _Client(address, channel, ingester, now_ns)
+
+    def _close_idle(self, replaced: str, now_ns: int) -> None:
+        """Close the former client of an instance, and those nobody calls."""
+        idle = [
+            name
+            for name, client in self._clients.items()
+            if name == replaced or now_ns - client.used_ns > IDLE_NS_MAX
+        ]
+        for name in idle:
+            closing = self._clients.pop(name).channel.close(CLOSE_S_MAX)
+            task = asyncio.ensure_future(closing)
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+def _credentials_of(config: GrpcClientConfig) -> Any:
+    return grpc.ssl_channel_credentials(
+        root_certificates=_bytes_at(config.tls_ca_path),
+        private_key=_bytes_at(config.tls_key_path),
+        certificate_chain=_bytes_at(config.tls_cert_path),
+    )
+
+
+def _bytes_at(path: str) -> bytes | None:
+    return Path(path).read_bytes() if path else None

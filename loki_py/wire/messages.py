@@ -1,0 +1,226 @@
+"""What components send each other: a version, a header, and columns behind it.
+
+Format (version 1), integers little-endian:
+
+    message := "LP"  version:u16  header_bytes:u32  header:u8[header_bytes]  payload
+
+`header` is JSON with the fields of one of the structs below, filled up with spaces
+so that the payload begins at a multiple of 8 bytes. A reader ignores
+fields that it does not know and refuses versions that it does not know. What
+the payload is depends on the header, see `messages_batch` and `messages_select`.
+
+Pure: `transport` sends and receives.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from loki_py.errors import BadMagic, CorruptData, TruncatedData, UnknownVersion
+
+MAGIC = b"LP"
+VERSION = 1
+_HEAD = struct.Struct("<2sHI")
+_ENCODER = msgspec.json.Encoder()
+_DECODERS: "dict[type[msgspec.Struct], msgspec.json.Decoder[Any]]" = {}
+
+Header = TypeVar("Header", bound=msgspec.Struct)
+
+
+class BatchShape(msgspec.Struct):
+    """How the columns behind a header are to be read.
+
+    Attributes:
+        rows: entries.
+        names: of the metadata columns, in order.
+        has_line: whether there is a line column.
+        has_rest: whether a map column holds further metadata.
+    """
+
+    rows: int
+    names: list[str] = []
+    has_line: bool = True
+    has_rest: bool = False
+
+
+class PushAsked(msgspec.Struct):
+    """A push. Behind it: the batch, then the label texts that its rows refer to."""
+
+    tenant: str
+    batch_bytes: int
+    batch: BatchShape
+
+
+class Rejection(msgspec.Struct):
+    """An error: its class in `errors`, its text, its HTTP status."""
+
+    kind: str
+    text: str
+    status: int = 0
+    stream: int = -1
+
+
+class Discarded(msgspec.Struct):
+    """Entries refused for one reason."""
+
+    reason: str
+    entries: int
+    bytes: int
+
+
+class PushAnswered(msgspec.Struct):
+    """What an ingester did with a push; nothing is behind it."""
+
+    rejected: list[Rejection] = []
+    discards: list[Discarded] = []
+
+
+class MatcherAsked(msgspec.Struct):
+    """One matcher."""
+
+    name: str
+    type: str
+    value: str
+
+
+class ColumnsAsked(msgspec.Struct):
+    """Which columns are wanted; metadata null means every name."""
+
+    line: bool
+    metadata: list[str] | None
+
+
+class SelectAsked(msgspec.Struct):
+    """A scan; nothing is behind it."""
+
+    tenant: str
+    matchers: list[MatcherAsked]
+    start_ns: int
+    end_ns: int
+    columns: ColumnsAsked
+    newest_first: bool
+    literals: list[str] = []
+
+
+class UnitTold(msgspec.Struct):
+    """One readable unit of a selection.
+
+    Attributes:
+        table: which of the selection's stream tables its rows refer to.
+        runs: how many of the runs behind the header are its.
+    """
+
+    table: int
+    min_ns: int
+    max_ns: int
+    rows_max: int
+    origin: str
+    runs: int
+
+
+class SelectAnswered(msgspec.Struct):
+    """A selection, to be read unit by unit while the session lasts.
+
+    Behind it: the runs of all units (all `min_ns` i64, then all `max_ns` i64, then
+    all `stream` u32), then the label texts of each table.
+
+    Attributes:
+        session: what a read names it by; "" where there is nothing to read.
+        tables: bytes of the label texts of each table.
+    """
+
+    session: str
+    chunks_matched: int = 0
+    packs_covered: list[str] = []
+    tables: list[int] = []
+    units: list[UnitTold] = []
+
+
+class ReadAsked(msgspec.Struct):
+    """Ask for the rows of one unit of a session."""
+
+    tenant: str
+    session: str
+    unit: int
+    columns: ColumnsAsked
+
+
+class ReadAnswered(msgspec.Struct):
+    """Some of the rows of a unit; a batch is behind it.
+
+    Attributes:
+        stats: what reading cost, in the first message of an answer only.
+    """
+
+    batch: BatchShape
+    stats: dict[str, int] = {}
+
+
+class ReleaseAsked(msgspec.Struct):
+    """Forget a session."""
+
+    session: str
+
+
+class SeriesAsked(msgspec.Struct):
+    """Ask for label sets."""
+
+    tenant: str
+    matchers: list[MatcherAsked]
+    start_ns: int
+    end_ns: int
+
+
+class SeriesAnswered(msgspec.Struct):
+    """Label texts are behind it."""
+
+    streams: int
+
+
+class FlushAsked(msgspec.Struct):
+    """Ask to write everything held to object storage."""
+
+
+class Done(msgspec.Struct):
+    """It is done."""
+
+
+def encode_message(header: msgspec.Struct, payload: Sequence[Any] = ()) -> bytes:
+    """Return the bytes of a message; the payload's pieces are copied once."""
+    told = _ENCODER.encode(header)
+    told += b" " * (-len(told) % 8)
+    return b"".join((_HEAD.pack(MAGIC, VERSION, len(told)), told, *payload))
+
+
+def decode_message(data: bytes, kind: type[Header]) -> tuple[Header, memoryview]:
+    """Return the header and the payload behind it, which is not copied.
+
+    Raises: UnknownVersion where a newer program sent it, CorruptData where
+    nobody of us did.
+    """
+    if len(data) < _HEAD.size:
+        raise TruncatedData(f"message has {len(data)} bytes; its head {_HEAD.size}")
+    magic, version, header_bytes = _HEAD.unpack_from(data)
+    if magic != MAGIC:
+        raise BadMagic(f"message begins with {magic!r}, not {MAGIC!r}")
+    if version != VERSION:
+        raise UnknownVersion(
+            f"message has version {version}; this program knows {VERSION}"
+        )
+    view = memoryview(data)[_HEAD.size :]
+    if len(view) < header_bytes:
+        raise TruncatedData(f"message wants {header_bytes} bytes, {len(view)} remain")
+    try:
+        header: Header = _decoder_of(kind).decode(view[:header_bytes])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptData(f"message header does not parse: {error}") from error
+    return header, view[header_bytes:]
+
+
+def _decoder_of(kind: type[Header]) -> "msgspec.json.Decoder[Header]":
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
+    return decoder

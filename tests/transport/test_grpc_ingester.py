@@ -1,0 +1,272 @@
+"""An ingester over gRPC answers as the ingester itself does, or says why not."""
+
+import asyncio
+import contextlib
+import gc
+
+import grpc
+import pyarrow as pa
+import pytest
+from fakes.ingesters import FakeIngester, batch_of, read_all, rows_of
+
+from loki_py.config.grpc_schema import GrpcServerTlsConfig, IngesterClientConfig
+from loki_py.errors import (
+    LimitExceeded,
+    NotReady,
+    TenantInvalid,
+    Unavailable,
+    UnknownVersion,
+    ValidationFailed,
+)
+from loki_py.model.labels import LabelSet
+from loki_py.model.matchers import Matcher, MatchType
+from loki_py.model.scan import Columns, ReadStats, Scan
+from loki_py.ring.desc import InstanceDesc, InstanceState
+from loki_py.runtime.clock import SystemClock
+from loki_py.transport import grpc_names as names
+from loki_py.transport.abc import Discard, InstanceLost, PushAnswer
+from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
+from loki_py.transport.pool import IngesterPool
+
+A, B = {"app": "a"}, {"app": "b", "env": 'x"\n'}
+EVERY_APP = (Matcher("app", MatchType.REGEXP, ".+"),)
+
+
+def scan_of(*, columns=None, literals=(), matchers=EVERY_APP):
+    return Scan(matchers, 0, 1_000, columns or Columns(), literals=literals)
+
+
+@contextlib.asynccontextmanager
+async def served(ingester, *, client=None):
+    """Yield a client of the ingester, over a real connection."""
+    server = GrpcServer(
+        ingester,
+        GrpcServerSettings("127.0.0.1", 0, 4 << 20, 100, GrpcServerTlsConfig(), 0.0),
+        clock=SystemClock(),
+        reason_not_ready=lambda: None,
+    )
+    await server.start()
+    settings = {"grpc_client_config": {"max_recv_msg_size": 4 << 20}}
+    config = IngesterClientConfig(**(settings | (client or {})))
+    pool = IngesterPool(config, clock=SystemClock())
+    await pool.start()
+    address = f"127.0.0.1:{server.port}"
+    try:
+        yield pool.client_of(InstanceDesc("i-1", address, InstanceState.ACTIVE)), server
+    finally:
+        await pool.stop()
+        await server.stop()
+
+
+async def test_pushed_batch_arrives_as_it_was_sent():
+    """Streams, times, lines and metadata are the same; unused streams stay here."""
+    ingester = FakeIngester()
+    sent = batch_of(
+        [(A, 1, "one"), (B, 2, "zwei ü\n"), (A, 3, "")],
+        metadata={"trace": ["t", None, ""]},
+    )
+    async with served(ingester) as (client, _):
+        await client.push("t", sent)
+
+    assert ingester.held("t") == rows_of(sent)
+    arrived = ingester.batches[0][1]
+    assert arrived.metadata["trace"].to_pylist() == ["t", None, ""]
+
+
+async def test_refusals_come_back_at_the_positions_of_the_push():
+    """A stream that was refused is told by its place in the sender's batch."""
+    ingester = FakeIngester()
+    ingester.answer = PushAnswer(
+        {0: LimitExceeded("too fast")}, [Discard("rate_limited", 2, 20)]
+    )
+    rows = batch_of([(A, 1, "a"), (B, 2, "b")]).take(pa.array([1]).to_numpy())
+    async with served(ingester) as (client, _):
+        answer = await client.push("t", rows)
+
+    assert list(answer.rejected) == [1]
+    assert isinstance(answer.rejected[1], LimitExceeded)
+    assert answer.rejected[1].status == 429
+    assert answer.discards == [Discard("rate_limited", 2, 20)]
+
+
+@pytest.mark.parametrize("error", [ValidationFailed("no"), NotReady("leaving")])
+async def test_errors_of_the_ingester_are_raised_here(error):
+    """The class, the text and the status are those of the other process."""
+    ingester = FakeIngester()
+    ingester.error = error
+    async with served(ingester) as (client, _):
+        with pytest.raises(type(error), match=str(error)) as raised:
+            await client.push("t", batch_of([(A, 1, "a")]))
+
+    assert raised.value.status == error.status
+
+
+async def test_errors_that_are_none_of_ours_are_not_told():
+    """What broke inside stays in the log of where it broke."""
+    ingester = FakeIngester()
+    ingester.error = ZeroDivisionError("secret")
+    async with served(ingester) as (client, _):
+        with pytest.raises(Exception, match="internal error") as raised:
+            await client.series("t", (), start_ns=0, end_ns=1)
+
+    assert "secret" not in str(raised.value)
+
+
+async def test_selection_is_read_unit_by_unit():
+    """Units there are units here: the same rows, bounds, origins and packs."""
+    ingester = FakeIngester()
+    ingester.packs_covered = frozenset({"t/packs/1"})
+    for start in (0, 100):
+        await ingester.push(
+            "t", batch_of([(A, start + 1, "one"), (B, start + 2, "two")])
+        )
+    await ingester.push("other", batch_of([(A, 5, "not yours")]))
+    async with served(ingester) as (client, _):
+        found = await client.select("t", scan_of())
+        stats = ReadStats()
+        rows = await asyncio.to_thread(read_all, found, Columns(), stats)
+
+    assert rows == ingester.held("t")
+    assert found.packs_covered == {"t/packs/1"}
+    assert [unit.origin for unit in found.units] == ["i-1/head/0", "i-1/head/1"]
+    assert [(unit.min_ns, unit.max_ns) for unit in found.units] == [(1, 2), (101, 102)]
+    assert found.units[0].runs.min_ns.tolist() == [1, 2]
+    assert stats.head_rows == 4
+
+
+async def test_unit_larger_than_a_message_is_read_whole():
+    """Rows come in pieces below the cap on messages."""
+    ingester = FakeIngester()
+    rows = [(A, n, f"{n:>100000}") for n in range(120)]
+    await ingester.push("t", batch_of(rows))
+    async with served(ingester, client={"remote_timeout": 10**10}) as (client, _):
+        found = await client.select("t", scan_of())
+        got = await asyncio.to_thread(read_all, found, Columns(), ReadStats())
+
+    assert got == ingester.held("t")
+
+
+async def test_lines_without_a_wanted_literal_are_not_sent():
+    """Line filters are applied where the lines are."""
+    ingester = FakeIngester()
+    await ingester.push("t", batch_of([(A, 1, "a needle"), (A, 2, "hay")]))
+    async with served(ingester) as (client, _):
+        found = await client.select("t", scan_of(literals=("needle",)))
+        stats = ReadStats()
+        rows = await asyncio.to_thread(read_all, found, Columns(), stats)
+
+    assert [line for _, _, line in rows] == ["a needle"]
+    assert stats.head_rows == 2
+
+
+async def test_columns_that_are_not_wanted_are_not_sent():
+    ingester = FakeIngester()
+    await ingester.push("t", batch_of([(A, 1, "a")], metadata={"m": ["1"]}))
+    times = Columns(line=False, metadata=frozenset())
+    async with served(ingester) as (client, _):
+        found = await client.select("t", scan_of(columns=times))
+        batch = await asyncio.to_thread(found.units[0].read, times, ReadStats())
+
+    assert batch.line is None
+    assert batch.metadata == {}
+
+
+async def test_session_ends_when_nobody_holds_its_units():
+    """Memory there is free as soon as a query here is over."""
+    ingester = FakeIngester()
+    await ingester.push("t", batch_of([(A, 1, "a")]))
+    async with served(ingester) as (client, server):
+        found = await client.select("t", scan_of())
+        assert len(server._sessions) == 1
+        del found
+        gc.collect()
+        async with asyncio.timeout(5):
+            while len(server._sessions):
+                await asyncio.sleep(0.001)
+
+
+async def test_session_of_another_tenant_is_refused():
+    """A session is read by the tenant who asked for it, whoever knows its name."""
+    ingester = FakeIngester()
+    await ingester.push("t", batch_of([(A, 1, "a")]))
+    async with served(ingester) as (client, server):
+        found = await client.select("t", scan_of())
+        session = next(iter(server._sessions._sessions))
+        with pytest.raises(TenantInvalid):
+            await client._fetched("other", session, 0, Columns())
+        with pytest.raises(Unavailable):
+            await client._fetched("t", "no such", 0, Columns())
+        del found
+
+
+async def test_tenant_that_can_be_none_is_refused():
+    async with served(FakeIngester()) as (client, _):
+        with pytest.raises(TenantInvalid):
+            await client.push("../up", batch_of([(A, 1, "a")]))
+
+
+async def test_message_of_another_version_is_refused_with_a_clear_text():
+    """A newer peer learns why it is not understood."""
+    async with served(FakeIngester()) as (client, server):
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+        call = channel.unary_unary(names.method_of(names.PUSH))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(b"LP\x02\x00\x00\x00\x00\x00")
+        await channel.close()
+
+    assert refused.value.details() == "message has version 2; this program knows 1"
+    assert isinstance(client._error_of(refused.value), Exception)
+    assert UnknownVersion.__name__ in str(refused.value.trailing_metadata())
+
+
+async def test_ingester_that_hangs_is_given_up_at_the_deadline():
+    """A call ends within its deadline, whatever the other side does."""
+    ingester = FakeIngester()
+    ingester.hangs = True
+    async with served(ingester, client={"remote_timeout": 50_000_000}) as (client, _):
+        with pytest.raises(InstanceLost, match="no answer in time"):
+            await client.push("t", batch_of([(A, 1, "a")]))
+
+
+async def test_instance_that_is_not_there_is_lost_at_once():
+    pool = IngesterPool(IngesterClientConfig(), clock=SystemClock())
+    await pool.start()
+    gone = InstanceDesc("i-9", "127.0.0.1:1", InstanceState.ACTIVE)
+    with pytest.raises(InstanceLost, match="ingester i-9: not reached"):
+        await pool.client_of(gone).series("t", (), start_ns=0, end_ns=1)
+    await pool.stop()
+
+
+async def test_reading_from_an_instance_that_went_away_says_which_one():
+    """A query learns whom it lost, to ask again without it."""
+    ingester = FakeIngester()
+    await ingester.push("t", batch_of([(A, 1, "a")]))
+    async with served(ingester) as (client, server):
+        found = await client.select("t", scan_of())
+        await server._server.stop(0)
+        with pytest.raises(InstanceLost) as lost:
+            await asyncio.to_thread(found.units[0].read, Columns(), ReadStats())
+
+    assert lost.value.instance_id == "i-1"
+
+
+async def test_series_and_flush_are_passed_on():
+    ingester = FakeIngester()
+    await ingester.push("t", batch_of([(A, 1, "a"), (B, 2, "b")]))
+    async with served(ingester) as (client, _):
+        found = await client.series("t", EVERY_APP, start_ns=0, end_ns=9)
+        none = await client.series("nobody", EVERY_APP, start_ns=0, end_ns=9)
+        await client.flush()
+
+    assert list(found) == [LabelSet.of(A), LabelSet.of(B)]
+    assert list(none) == []
+    assert ingester.flushed == 1
+
+
+async def test_health_is_told():
+    async with served(FakeIngester()) as (_, server):
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+
+        assert await check(b"") == b"\x08\x01"
+        await channel.close()
