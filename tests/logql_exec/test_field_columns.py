@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
 from loki_py.logql.stages.json_scan import JsonInvalid, flatten, sanitized
+from loki_py.logql.stages.key_search import LineViews, values_in_lines
 from loki_py.logql.stages.key_values import LineBuffer, values_of_key
 from loki_py.logql.stages.logfmt_scan import pairs
 
@@ -101,6 +102,29 @@ def test_logfmt_columns_are_right_where_sure(lines, name):
     values, sure = values_of_key(LineBuffer.of(pl.Series(lines, dtype=pl.String)), name)
 
     for line, value, vouched in zip(lines, values.to_list(), sure, strict=True):
+        if vouched:
+            assert scanned_logfmt(line).get(name) == value, line
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.lists(PIECES, max_size=6).map(" ".join)
+        | st.lists(PIECES, max_size=4).map("".join),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([name for name in NAMES if "_" not in name]),
+)
+def test_searched_logfmt_keys_are_right_where_sure(lines, name):
+    """The same of the reader that searches lines where they lie."""
+    long = [f"{line} padding=to-lie-in-the-buffer" for line in lines]
+    views = LineViews.of(pl.Series(long, dtype=pl.String))
+    if views is None:
+        return
+    values, sure = values_in_lines(views, name)
+
+    for line, value, vouched in zip(long, values.to_list(), sure, strict=True):
         if vouched:
             assert scanned_logfmt(line).get(name) == value, line
 

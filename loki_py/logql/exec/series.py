@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from loki_py.logql.ast_metric import Grouping
+from loki_py.logql.exec.codes import codes_of
 from loki_py.logql.exec.frame import (
     ERROR,
     ERROR_DETAILS,
@@ -18,18 +19,6 @@ _KEY_MAX = 2**62
 
 _ROWS_PER_GROUP = 16
 """With this many rows per group, groups that do not occur may be listed."""
-
-
-def codes_of(values: pl.Series) -> tuple[Rows, int]:
-    """Return a dense code per row, equal where values are equal, and their count.
-
-    Null is a value of its own.
-    """
-    if values.null_count() == len(values):
-        return np.zeros(len(values), dtype=np.int64), 1
-    codes = values.cast(pl.Categorical(pl.Categories.random())).to_physical()
-    filled = codes.cast(pl.Int64).fill_null(-1).to_numpy() + 1
-    return filled, int(filled.max()) + 1
 
 
 def combined(codes: Sequence[tuple[Rows, int]], rows: int) -> tuple[Rows, Rows]:

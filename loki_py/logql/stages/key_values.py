@@ -21,9 +21,10 @@ Words = npt.NDArray[np.uint64]
 
 _PADDING = 16
 _QUOTE, _EQUALS, _BACKSLASH, _SPACE = (ord(char) for char in '"=\\ ')
+_WILD, _NOT_ASCII = ord("_"), 0x80
 _EVERY_BYTE = 0x0101010101010101
 _HIGH_BITS = np.uint64(0x80 * _EVERY_BYTE)
-_INLINE_BYTES = 12
+INLINE_BYTES = 12
 _REPLACEMENT = np.frombuffer("\ufffd".encode(), np.uint8)
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 
@@ -105,34 +106,38 @@ def values_of_key(lines: LineBuffer, name: str) -> tuple[pl.Series, Mask]:
     name by having its characters replaced.
     """
     key = name.encode()
-    at, line = _places_of(lines, key)
+    at, line, exact = _places_of(lines, key)
     start = at + len(key) + 1
     end, plain = _ends_of(lines, start, line)
     quoted = (lines.raw[start] == _QUOTE) & (start < lines.end[line])
     start = start + quoted
     count = len(lines.start)
     sure = ~lines.unclear
-    if "_" in name:
-        missing = np.ones(count, np.bool_)
-        missing[line] = False
-        sure &= ~missing
-    sure[line[~plain | (end <= start)]] = False
+    if _WILD in key:
+        sure &= ~_may_be_longer(lines, key)
+    sure[line[~exact | ~plain | (end <= start)]] = False
     first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
     has = np.zeros(count, np.bool_)
     first[line], last[line], has[line] = start, end, True
     return texts_of_spans(lines.raw, lines.words, first, last, has & sure), sure
 
 
-def _places_of(lines: LineBuffer, key: bytes) -> tuple[Rows, Rows]:
-    """Return where the key first stands in each line that has it, and the lines."""
+def _places_of(lines: LineBuffer, key: bytes) -> tuple[Rows, Rows, Mask]:
+    """Return where a key first stands in each line that has it, and the lines.
+
+    A `_` stands for any character, which a label name has replaced; the mask
+    tells whether the place spells the key itself.
+    """
     raw = lines.raw
-    ends = np.flatnonzero((raw[1:] == _EQUALS) & (raw[:-1] == key[-1])) + 1
-    at = ends - len(key)
+    found = raw[1:] == _EQUALS
+    if key[-1] != _WILD:
+        found &= raw[:-1] == key[-1]
+    at = np.flatnonzero(found) + 1 - len(key)
     at = at[at >= 0]
-    for begin in range(0, len(key), 8):
-        part = key[begin : begin + 8]
-        spelled = np.uint64(int.from_bytes(part, "little"))
-        at = at[(lines.words[at + begin] & _MASKS[len(part)]) == spelled]
+    for begin, part in _parts(key):
+        mask = bytes(0 if byte == _WILD else 0xFF for byte in part)
+        spelled = bytes(0 if byte == _WILD else byte for byte in part)
+        at = at[lines.words[at + begin] & _number(mask) == _number(spelled)]
     line = lines.line_of(at)
     line_start = lines.start[line]
     good = (at + len(key) < lines.end[line]) & (
@@ -145,7 +150,33 @@ def _places_of(lines: LineBuffer, key: bytes) -> tuple[Rows, Rows]:
     at, line = at[good], line[good]
     is_first = np.ones(len(line), np.bool_)
     np.not_equal(line[1:], line[:-1], out=is_first[1:])
-    return at[is_first], line[is_first]
+    at, line = at[is_first], line[is_first]
+    exact = np.ones(len(at), np.bool_)
+    for begin, part in _parts(key):
+        exact &= lines.words[at + begin] & _MASKS[len(part)] == _number(part)
+    return at, line, exact
+
+
+def _parts(key: bytes) -> list[tuple[int, bytes]]:
+    return [(begin, key[begin : begin + 8]) for begin in range(0, len(key), 8)]
+
+
+def _number(part: bytes) -> np.uint64:
+    return np.uint64(int.from_bytes(part, "little"))
+
+
+def _may_be_longer(lines: LineBuffer, key: bytes) -> Mask:
+    """Return where a key of other length could become this name.
+
+    A character of several bytes becomes one `_`; a key that begins with a digit
+    gets one before it.
+    """
+    may_be = np.zeros(len(lines.start), np.bool_)
+    if key[:1] == b"_" and key[1:2].isdigit():
+        may_be[:] = True
+    elif len(lines.raw) and lines.raw.max() >= _NOT_ASCII:
+        may_be[lines.line_of(np.flatnonzero(lines.raw >= _NOT_ASCII))] = True
+    return may_be
 
 
 def _ends_of(lines: LineBuffer, start: Rows, line: Rows) -> tuple[Rows, Mask]:
@@ -162,9 +193,9 @@ def _ends_of(lines: LineBuffer, start: Rows, line: Rows) -> tuple[Rows, Mask]:
     active = np.flatnonzero(~quoted & (start < line_end))
     at = start[active]
     while len(active):
-        hit = _stops(lines.words[at])
+        hit = stops_of(lines.words[at])
         found = hit != 0
-        place = at[found] + _first_byte(hit[found])
+        place = at[found] + first_byte(hit[found])
         ended = active[found]
         inside = place < line_end[ended]
         end[ended[inside]] = place[inside]
@@ -175,7 +206,7 @@ def _ends_of(lines: LineBuffer, start: Rows, line: Rows) -> tuple[Rows, Mask]:
     return end, plain
 
 
-def _stops(words: Words) -> Words:
+def stops_of(words: Words) -> Words:
     """Return words whose lowest set bit is in the first byte that ends a value.
 
     Those are bytes up to a space, `=` and `"`.
@@ -191,7 +222,8 @@ def _bytes_below(words: Words, bound: int) -> Words:
     return (words - np.uint64(bound * _EVERY_BYTE)) & ~words & _HIGH_BITS
 
 
-def _first_byte(hits: Words) -> Rows:
+def first_byte(hits: Words) -> Rows:
+    """Return in which byte, counted from the lowest, each word's first bit is set."""
     lowest = hits & (~hits + np.uint64(1))
     return (np.bitwise_count(lowest - np.uint64(1)) >> 3).astype(np.int64)
 
@@ -201,7 +233,7 @@ def texts_of_spans(
 ) -> pl.Series:
     """Return `raw[start:end]` as text per row, null where not present.
 
-    Longer texts share the buffer. Spans lie at least eight bytes before its end.
+    Longer texts share the buffer. Starts lie at least eight bytes before its end.
     """
     length = np.where(present, end - start, 0)
     low = words[start] & _MASKS[np.minimum(length, 8)]
@@ -212,7 +244,7 @@ def texts_of_spans(
     views[:, 1] = low & np.uint64(0xFFFFFFFF)
     views[:, 2] = low >> np.uint64(32)
     views[:, 3] = high & np.uint64(0xFFFFFFFF)
-    is_long = length > _INLINE_BYTES
+    is_long = length > INLINE_BYTES
     views[is_long, 2] = 0
     views[is_long, 3] = start[is_long]
     validity = None

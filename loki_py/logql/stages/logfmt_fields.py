@@ -19,6 +19,7 @@ from loki_py.logql.stages.extraction import (
     series_of,
 )
 from loki_py.logql.stages.json_scan import sanitized
+from loki_py.logql.stages.key_search import LineViews, values_in_lines
 from loki_py.logql.stages.key_values import LineBuffer, values_of_key
 from loki_py.logql.stages.logfmt_scan import LogfmtInvalid, pairs
 from loki_py.logql.stages.stage import Apply, Wants
@@ -45,26 +46,44 @@ def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
             columns = series_of(cells)
             finish(frame, columns, wants, failed=failed, error=LOGFMT_ERROR)
             return
-        lines = None
+        read: _KeyReader | None = None
         for name in names:
             if not len(frame):
                 return
-            if lines is None or len(lines.start) != len(frame):
-                lines = LineBuffer.of(frame.lines)
-            column = _whole_column(frame, lines, name, stage, wants)
+            if read is None or read.count != len(frame):
+                read = _KeyReader(frame.lines)
+            column = _whole_column(frame, read, name, stage, wants)
             finish(frame, {name: column}, wants)
 
     return apply
 
 
+class _KeyReader:
+    """Reads keys of the same lines, and prepares them once."""
+
+    def __init__(self, lines: pl.Series) -> None:
+        self.count = len(lines)
+        self._lines = lines
+        self._views = LineViews.of(lines)
+        self._buffer: LineBuffer | None = None
+
+    def values(self, name: str) -> tuple[pl.Series, Mask]:
+        """Return a key's value per line, null where missing, and where it is sure."""
+        if self._views is not None and "_" not in name:
+            return values_in_lines(self._views, name)
+        if self._buffer is None:
+            self._buffer = LineBuffer.of(self._lines)
+        return values_of_key(self._buffer, name)
+
+
 def _whole_column(
     frame: Frame,
-    lines: LineBuffer,
+    read: _KeyReader,
     name: str,
     stage: ast.LogfmtParser,
     wants: Wants,
 ) -> pl.Series:
-    values, sure = values_of_key(lines, name)
+    values, sure = read.values(name)
     if sure.all():
         return values
     cells, _ = _scanned(frame, ~sure, stage, wants, only=name)
