@@ -59,15 +59,15 @@ class _Attribute(msgspec.Struct, gc=False):
     value: _Value | None = None
 
 
-class _Array(msgspec.Struct):
+class _Array(msgspec.Struct, gc=False):
     values: list[_Value | None] | None = None
 
 
-class _Map(msgspec.Struct):
+class _Map(msgspec.Struct, gc=False):
     values: list[_Attribute] | None = None
 
 
-class _Record(msgspec.Struct):
+class _Record(msgspec.Struct, gc=False):
     timeUnixNano: int | str | None = None  # noqa: N815
     observedTimeUnixNano: int | str | None = None  # noqa: N815
     severityNumber: int | str | None = None  # noqa: N815
@@ -81,28 +81,28 @@ class _Record(msgspec.Struct):
     eventName: str | None = None  # noqa: N815
 
 
-class _Scope(msgspec.Struct):
+class _Scope(msgspec.Struct, gc=False):
     name: str | None = None
     version: str | None = None
     attributes: list[_Attribute] | None = None
     droppedAttributesCount: int | None = None  # noqa: N815
 
 
-class _ScopeLogs(msgspec.Struct):
+class _ScopeLogs(msgspec.Struct, gc=False):
     scope: _Scope | None = None
     logRecords: list[_Record] | None = None  # noqa: N815
 
 
-class _Resource(msgspec.Struct):
+class _Resource(msgspec.Struct, gc=False):
     attributes: list[_Attribute] | None = None
 
 
-class _ResourceLogs(msgspec.Struct):
+class _ResourceLogs(msgspec.Struct, gc=False):
     resource: _Resource | None = None
     scopeLogs: list[_ScopeLogs] | None = None  # noqa: N815
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, gc=False):
     resourceLogs: list[_ResourceLogs] | None = None  # noqa: N815
 
 

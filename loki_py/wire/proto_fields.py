@@ -89,6 +89,7 @@ class FieldReader:
         assert data.endswith(PADDING)
         self.data = data
         self._scanner = Scanner(data)
+        self._buffer = self._scanner.buffer
         self._fields_count = 0
 
     def numbers_at(self, start: Rows, *, size: int) -> Words:
@@ -110,23 +111,23 @@ class FieldReader:
         while len(rows):
             rounds += 1
             self._count(rounds, len(rows))
-            tag, after, whole = self._varint(at, end)
-            _check(whole)
-            if (tag == tag[0]).all():
-                found = self._values(int(tag[0]), rows, after, end)
-                fields.add(int(tag[0]), found)
+            tags = self._buffer[at]
+            tag = int(tags[0])
+            if tag < 0x80 and (tags == tag).all():
+                found = self._values(tag, rows, at + 1, end)
+                fields.add(tag, found)
                 at = found.end
             else:
-                at = self._mixed(fields, tag, rows, after, end)
+                at = self._mixed(fields, rows, at, end)
             more = at < end
             if not more.all():
                 rows, at, end = rows[more], at[more], end[more]
         return fields
 
-    def _mixed(
-        self, fields: Fields, tag: Rows, rows: Rows, after: Rows, end: Rows
-    ) -> Rows:
-        """Note fields of several tags; return where each ends."""
+    def _mixed(self, fields: Fields, rows: Rows, at: Rows, end: Rows) -> Rows:
+        """Note fields of several or long tags; return where each ends."""
+        tag, after, whole = self._varint(at, end)
+        _check(whole)
         ends = np.empty_like(after)
         for each in np.unique(tag).tolist():
             chosen = tag == each
@@ -143,11 +144,17 @@ class FieldReader:
             return Found(rows, at, stop, np.zeros(len(rows), np.int64))
         if wire_type not in {VARINT, BYTES} or tag < 8:
             raise ValidationFailed(f"proto: illegal tag {tag}")
-        number, after, whole = self._varint(at, end)
-        _check(whole)
+        # `at` is at most `end`, behind which there is padding.
+        firsts = self._buffer[at]
+        if (firsts < 0x80).all():
+            number, after = firsts.astype(np.int64), at + 1
+        else:
+            number, after, whole = self._varint(at, end)
+            _check(whole & ((number >= 0) | (wire_type == VARINT)))
         if wire_type == VARINT:
+            _check(after <= end)
             return Found(rows, at, after, number)
-        _check((number >= 0) & (number <= end - after))
+        _check(number <= end - after)
         return Found(rows, after, after + number, number)
 
     def _varint(self, at: Rows, end: Rows) -> tuple[Rows, Rows, Mask]:
@@ -155,7 +162,7 @@ class FieldReader:
         if whole.all():
             return number, after, whole
         # Nine or ten bytes: a large or negative number. Eight were read.
-        buffer, last = self._scanner.buffer, len(self.data) - 1
+        buffer, last = self._buffer, len(self.data) - 1
         long = np.flatnonzero(~whole)
         ninth = buffer[np.minimum(at[long] + 8, last)].astype(np.uint64)
         tenth = buffer[np.minimum(at[long] + 9, last)].astype(np.uint64)

@@ -360,6 +360,15 @@ def test_truncated_and_damaged_protobuf_is_refused_or_decodes():
                     assert error.status in {400, 413, 422}  # noqa: PT017
 
 
+@pytest.mark.parametrize("length", [2**31, 2**56 - 1, 2**63 - 1, 2**64 - 1])
+def test_lengths_that_no_body_has_are_refused(length):
+    record = b"\x2a" + push_bodies.varint(length) + b"rest"
+    scope = push_bodies.field(2, record)
+    body = push_bodies.field(1, push_bodies.field(2, scope))
+
+    assert refusal(body, PROTO) == (400, "proto: illegal or truncated field")
+
+
 def test_record_of_endless_fields_is_refused():
     record = b"\x10\x01" * 2_001
     scope = push_bodies.field(2, record)
