@@ -30,11 +30,11 @@ MAY_DO_IO = {
     "__main__", "app", "api", "runtime", "storage", "kv", "transport",
     "ring.lifecycler", "ring.token_file", "ring.watcher",
     "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
-    "distributor.service",
+    "distributor.replicated", "distributor.service",
     "ingester.blockstore", "ingester.block_units", "ingester.cutter", "ingester.flusher",
     "ingester.flush_scheduler", "ingester.recovery", "ingester.service",
     "querier.store_reader", "querier.executor", "querier.leaf_run", "querier.service",
-    "querier.sources", "querier.index_repair", "querier.index_service", "patterns.service",
+    "querier.replicated", "querier.sources", "querier.index_repair", "querier.index_service", "patterns.service",
 }  # fmt: skip
 IO_MODULES = {
     "aetcd", "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",

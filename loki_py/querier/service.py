@@ -6,8 +6,9 @@ whoever made them, after the last question.
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from loki_py.config.limits import Limits, Overrides
@@ -31,6 +32,10 @@ from loki_py.querier.selectors import matcher_groups
 from loki_py.querier.sources import Selected, Sources
 from loki_py.querier.stats import QueryCost
 from loki_py.runtime.clock import Clock
+from loki_py.transport.abc import InstanceLost
+
+LOSSES_MAX = 2
+"""How often a query is asked anew because an instance was lost while it was read."""
 
 _NS_PER_S = 1_000_000_000
 
@@ -85,7 +90,8 @@ class Querier:
         if is_log and start_ns == end_ns:
             # An interval of no length holds its start, as in Loki.
             end_ns += 1
-        plan = plan_of(
+        plan = partial(
+            plan_of,
             expr,
             start_ns=start_ns,
             end_ns=end_ns,
@@ -106,7 +112,8 @@ class Querier:
         limits = self._overrides.limits_of(tenant)
         expr = parse(request.query)
         rules.check_query(limits, request.query, expr, tags=request.tags)
-        plan = plan_of(
+        plan = partial(
+            plan_of,
             expr,
             start_ns=request.time_ns,
             end_ns=request.time_ns,
@@ -175,13 +182,35 @@ class Querier:
         )
 
     async def _run(
-        self, tenant: str, plan: Plan, limits: Limits, *, is_log: bool, blank: bool
+        self,
+        tenant: str,
+        new_plan: Callable[[], Plan],
+        limits: Limits,
+        *,
+        is_log: bool,
+        blank: bool,
     ) -> QueryAnswer:
-        """Run a plan in its turn and time.
+        """Run a plan; anew where an instance was lost that others can stand in for.
 
         Args:
             blank: whether all that it could read is too old to be read.
         """
+        for _ in range(LOSSES_MAX):
+            try:
+                return await self._run_once(
+                    tenant, new_plan(), limits, is_log=is_log, blank=blank
+                )
+            except InstanceLost as lost:
+                if not self._sources.can_do_without(lost):
+                    raise
+        return await self._run_once(
+            tenant, new_plan(), limits, is_log=is_log, blank=blank
+        )
+
+    async def _run_once(
+        self, tenant: str, plan: Plan, limits: Limits, *, is_log: bool, blank: bool
+    ) -> QueryAnswer:
+        """Run a plan in its turn and time."""
         timeout_s = limits.query_timeout_ns / _NS_PER_S or None
         asked_ns = self._clock.monotonic_ns()
         try:

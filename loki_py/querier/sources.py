@@ -1,7 +1,7 @@
 """Ask ingesters and object storage for a scan, and join what they answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loki_py.model.labels import LabelSet
@@ -9,7 +9,7 @@ from loki_py.model.matchers import Matcher
 from loki_py.model.scan import Scan, ScanUnit
 from loki_py.querier.merge import merged
 from loki_py.querier.store_reader import StoreReader
-from loki_py.transport.abc import IngesterClient
+from loki_py.transport.abc import EntrySource, InstanceLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,22 @@ class Sources:
 
     Ingesters are asked first: what one flushes meanwhile is then in both
     places, and dropped as a duplicate, instead of in neither.
+
+    Attributes:
+        ingesters: one, or one that stands for all of a ring.
+        on_lost: told of an instance that was lost while it was read.
     """
 
-    ingesters: Sequence[IngesterClient]
+    ingesters: Sequence[EntrySource]
     store: StoreReader
+    on_lost: Callable[[str], None] | None = None
+
+    def can_do_without(self, lost: InstanceLost) -> bool:
+        """Return whether asking again may go without the instance that was lost."""
+        if self.on_lost is None:
+            return False
+        self.on_lost(lost.instance_id)
+        return True
 
     async def select(self, tenant: str, scan: Scan, *, stops_early: bool) -> Selected:
         """Return what matches the scan; next to nothing is read.

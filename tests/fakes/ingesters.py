@@ -43,7 +43,8 @@ def rows_of(batch):
 class FakeIngester:
     """Keeps batches in memory. `error` is raised, `hangs` waits for ever."""
 
-    def __init__(self):
+    def __init__(self, origin="head"):
+        self.origin = origin
         self.batches = []
         self.error = None
         self.hangs = False
@@ -66,7 +67,7 @@ class FakeIngester:
             mask &= batch.timestamp_ns < scan.end_ns
             if owner == tenant and mask.any():
                 rows = batch.take(np.flatnonzero(mask))
-                units.append(BatchUnit(rows, origin=f"head/{number}"))
+                units.append(BatchUnit(rows, origin=f"{self.origin}/{number}"))
         return Selection(units, self.packs_covered, len(units))
 
     async def series(self, tenant, matchers, *, start_ns, end_ns):  # noqa: ARG002

@@ -181,7 +181,7 @@ async def test_session_ends_when_nobody_holds_its_units():
         del found
         gc.collect()
         async with asyncio.timeout(5):
-            while len(server._sessions):
+            while len(server._sessions):  # noqa: ASYNC110  # nothing tells it
                 await asyncio.sleep(0.001)
 
 

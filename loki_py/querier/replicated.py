@@ -1,0 +1,153 @@
+"""Ask all ingesters of a ring, and go on when nothing acknowledged can miss.
+
+An `EntrySource` over the ring. Everyone who may hold entries is asked at once;
+as soon as only so few answers are missing as an acknowledged entry survives,
+the rest is not waited for. Where more are missing the answer is an error that
+says which: never a part of the entries as if it were all.
+
+An instance that was lost in the middle of a query is left out for a while,
+where a read without it is whole, so that asking again does not hit it again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from loki_py.errors import LokiError, QuorumNotReached, RequestRejected
+from loki_py.model.labels import LabelSet
+from loki_py.model.matchers import Matcher
+from loki_py.model.scan import Scan
+from loki_py.ring.desc import InstanceDesc
+from loki_py.ring.replication import ReadOutcome, ReadSet, ReadTracker
+from loki_py.runtime.clock import Clock
+from loki_py.transport.abc import EntrySource, InstanceLost, Selection
+
+T = TypeVar("T")
+
+SUSPECT_NS = 10_000_000_000
+"""How long an instance that was lost in a query is left out where it can be."""
+
+
+class ReadRing(Protocol):
+    """What is asked of the ring of ingesters."""
+
+    def read_set(self) -> ReadSet: ...
+
+
+class ReplicatedSource:
+    """All ingesters of a ring, for one event loop."""
+
+    def __init__(
+        self,
+        ring: ReadRing,
+        client_of: Callable[[InstanceDesc], EntrySource],
+        clock: Clock,
+        *,
+        replication_factor: int,
+        zone_aware: bool,
+    ) -> None:
+        self._ring = ring
+        self._client_of = client_of
+        self._clock = clock
+        self._replication_factor = replication_factor
+        self._zone_aware = zone_aware
+        self._suspects: dict[str, int] = {}
+
+    def suspect(self, instance_id: str) -> None:
+        """Leave an instance out for a while, where reads are whole without it."""
+        self._suspects[instance_id] = self._clock.monotonic_ns() + SUSPECT_NS
+
+    async def select(self, tenant: str, scan: Scan) -> Selection:
+        """Return what the ingesters hold; replicas' units have origins apart.
+
+        Raises: QuorumNotReached.
+        """
+        found = await self._asked(lambda source: source.select(tenant, scan))
+        return Selection(
+            [unit for each in found for unit in each.units],
+            frozenset[str]().union(*(each.packs_covered for each in found)),
+            self._once(sum(each.chunks_matched for each in found), len(found)),
+        )
+
+    async def series(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> Sequence[LabelSet]:
+        """Return the label sets that any ingester has.
+
+        Raises: QuorumNotReached.
+        """
+        found = await self._asked(
+            lambda source: source.series(
+                tenant, matchers, start_ns=start_ns, end_ns=end_ns
+            )
+        )
+        return tuple({labels for each in found for labels in each})
+
+    async def _asked(self, call: Callable[[EntrySource], Awaitable[T]]) -> list[T]:
+        read_set = self._ring.read_set()
+        suspects = self._suspects_in(read_set)
+        if suspects:
+            tracker = self._tracker_of(read_set)
+            for name in suspects:
+                tracker.fail(name, InstanceLost(name, "was lost a moment ago"))
+            if tracker.outcome is not ReadOutcome.LOST:
+                found = await self._ask(read_set, tracker, call)
+                if tracker.outcome is ReadOutcome.WHOLE:
+                    return found
+        tracker = self._tracker_of(read_set)
+        found = await self._ask(read_set, tracker, call)
+        if tracker.outcome is not ReadOutcome.WHOLE:
+            raise QuorumNotReached(tracker.reason_lost())
+        return found
+
+    async def _ask(
+        self,
+        read_set: ReadSet,
+        tracker: ReadTracker,
+        call: Callable[[EntrySource], Awaitable[T]],
+    ) -> list[T]:
+        """Return the answers up to the moment at which the outcome is known.
+
+        Raises: RequestRejected where an instance refused the question itself.
+        """
+        tasks = {
+            asyncio.ensure_future(call(self._client_of(instance))): instance
+            for instance in read_set.asked
+            if instance.instance_id not in tracker.failed
+        }
+        open_tasks = set(tasks)
+        found: list[T] = []
+        try:
+            while open_tasks and tracker.outcome is ReadOutcome.PENDING:
+                done, open_tasks = await asyncio.wait(
+                    open_tasks, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    name = tasks[task].instance_id
+                    try:
+                        found.append(task.result())
+                    except RequestRejected:
+                        raise
+                    except LokiError as error:
+                        tracker.fail(name, error)
+                    else:
+                        tracker.answer(name)
+        finally:
+            for task in open_tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return found
+
+    def _once(self, count: int, answers_count: int) -> int:
+        """Return what a count over replicas comes to without the repetition."""
+        return -(-count // max(min(self._replication_factor, answers_count), 1))
+
+    def _suspects_in(self, read_set: ReadSet) -> list[str]:
+        now_ns = self._clock.monotonic_ns()
+        self._suspects = {n: u for n, u in self._suspects.items() if u > now_ns}
+        return [
+            i.instance_id for i in read_set.asked if i.instance_id in self._suspects
+        ]
+
+    def _tracker_of(self, read_set: ReadSet) -> ReadTracker:
+        return ReadTracker(read_set, self._replication_factor, self._zone_aware)
