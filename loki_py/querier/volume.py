@@ -17,6 +17,9 @@ from loki_py.model.scan import ScanUnit
 from loki_py.querier.limits import LimitBroken
 from loki_py.querier.pack_units import PackUnit
 
+DENSE_MAX = 1 << 18
+"""Streams times spans of time up to which sums have a place for each."""
+
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -161,14 +164,16 @@ def _added_up(
 ) -> Part:
     """Return each stream and span of time once; sums are exact below 2^53."""
     span = int(bucket.max()) + 1 if len(bucket) else 1
-    keys, group = np.unique(stream * span + bucket, return_inverse=True)
-    return Part(
-        streams,
-        keys // span,
-        keys % span,
-        np.bincount(group, sizes, len(keys)).astype(np.int64),
-        np.bincount(group, entries, len(keys)).astype(np.int64),
-    )
+    group = stream * span + bucket
+    keys = None
+    if len(streams) * span > DENSE_MAX:
+        keys, group = np.unique(group, return_inverse=True)
+    size_bytes = np.bincount(group, sizes).astype(np.int64)
+    counts = np.bincount(group, entries).astype(np.int64)
+    if keys is None:
+        keys = np.flatnonzero(size_bytes | counts)
+        size_bytes, counts = size_bytes[keys], counts[keys]
+    return Part(streams, keys // span, keys % span, size_bytes, counts)
 
 
 def _joined(columns: Sequence[_Ints]) -> _Ints:

@@ -11,6 +11,7 @@ from loki_py.config.limits import Limits, StaticOverrides
 from loki_py.errors import QueryInvalid, RequestRejected
 from loki_py.model.matchers import selects
 from loki_py.model.scan import BatchUnit, rows_in
+from loki_py.querier import volume as volume_module
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.index_service import (
     FieldsRequest,
@@ -209,3 +210,10 @@ def test_spans_start_at_the_start_and_at_multiples_of_the_step(start, end, edges
     found = edges_of(start_ns=start * S, end_ns=end * S, step_ns=30 * S)
 
     assert (found // S).tolist() == edges
+
+
+def test_sums_over_many_streams_and_spans_are_the_same(ask, monkeypatch):
+    monkeypatch.setattr(volume_module, "DENSE_MAX", 0)
+
+    test_volume_range_has_a_point_for_each_step_with_entries(ask)
+    test_stats_count_streams_entries_and_bytes(ask)
