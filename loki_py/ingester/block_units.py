@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loki_py.chunks.block_reader import BlockPart
+from loki_py.errors import CorruptData, DataUnreadable
 from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
 from loki_py.ingester.selection import Wanted
 from loki_py.model.batch import EntryBatch, StreamIndex
@@ -47,7 +48,12 @@ class BlockUnit:
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows, columns lying in the mapped file where they can."""
-        batch = self.local.file.read(self.part, columns)
+        try:
+            batch = self.local.file.read(self.part, columns)
+        except CorruptData as error:
+            raise DataUnreadable(
+                f"block {self.part.block} of {self.local.path.name} is damaged: {error}"
+            ) from error
         line_bytes = 0 if batch.line is None else batch.total_line_bytes()
         metadata_bytes = batch.total_metadata_bytes()
         stats.block_rows += len(batch)

@@ -17,8 +17,11 @@ from loki_py.model.batch import EntryBatch, Timestamps, concat
 MERGE_FAN_IN = 64
 """Pieces of one size class that are merged into one of the next."""
 
+MERGE_LEVELS_MAX = 2
+"""Size classes whose pieces are merged: 64 times 64 pushes of few rows make one."""
+
 MERGED_ROWS_MAX = 16_384
-"""Pieces at least this long are never merged: they are long enough."""
+"""Rows of a merged piece, unless a push alone had more."""
 
 ROW_OVERHEAD_BYTES = 24
 """Bytes a row costs beside its line and metadata: ref, timestamp, offset."""
@@ -152,21 +155,19 @@ class Head:
         table.note_times(runs.ref, runs.oldest_ns, runs.newest_ns)
 
     def _merge_small_pieces(self) -> None:
-        """Keep the pieces few: 64 of one size class become one of the next.
+        """Keep the pieces few: MERGE_FAN_IN of one size class become one of the next.
 
         Arrival order holds because the pieces of a class are all newer than
-        those of the next, and merged from oldest to newest.
+        those of the next. The last class has pieces that are long enough, and
+        may hold any number of them.
         """
-        level = 0
-        while len(self._tiers[level]) >= MERGE_FAN_IN:
-            merged = _merged_neighbours(self._tiers[level])
-            self._tiers[level] = []
-            level += 1
-            if level == len(self._tiers):
-                self._tiers.append([])
-            self._tiers[level].extend(merged)
-            if all(len(piece) >= MERGED_ROWS_MAX for piece in self._tiers[level]):
+        for level in range(MERGE_LEVELS_MAX):
+            if len(self._tiers[level]) < MERGE_FAN_IN:
                 return
+            if level + 1 == len(self._tiers):
+                self._tiers.append([])
+            self._tiers[level + 1] += _merged_neighbours(self._tiers[level])
+            self._tiers[level] = []
 
 
 def _merged_neighbours(pieces: Sequence[EntryBatch]) -> list[EntryBatch]:
