@@ -95,8 +95,12 @@ AGGREGATIONS: dict[VectorFunction, Aggregate] = {
 
 
 def _top(table: Table, node: metric.VectorAggregation, *, largest: bool) -> Table:
-    """Keep the k largest (or smallest) of each group at each time."""
+    """Keep the k largest (or smallest) of each group at each time.
+
+    Of equal values those first in label order stay, whatever was read first.
+    """
     assert node.parameter is not None
+    table = table.take(np.array(sorted(range(len(table)), key=table.labels.__getitem__)))
     keys = [grouped_labels(labels, node.grouping) for labels in table.labels]
     present = np.zeros_like(table.present)
     for key in dict.fromkeys(keys):

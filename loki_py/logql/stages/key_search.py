@@ -27,6 +27,8 @@ from loki_py.model.batch import Rows
 
 _SPACE = ord(" ")
 _WORD_BYTES = 8
+_REPLACEMENT = "\ufffd"
+_REPLACEMENT_FIRST = _REPLACEMENT.encode()[0]
 _ONE_BUFFER = 3
 """Buffers of a column whose long values lie in one: validity, views, bytes."""
 
@@ -57,7 +59,8 @@ class LineViews:
         """Return the views; None where the lines cannot be read like this.
 
         That is where they lie in several buffers, or hold control characters,
-        which separate pairs as a space does.
+        which separate pairs as a space does, or the character that stands for
+        bytes that are none, which values lose.
         """
         column = lines.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
         buffers = column.buffers()
@@ -67,6 +70,9 @@ class LineViews:
         views = np.frombuffer(buffers[1], "<u4").reshape(-1, 4)
         views = views[column.offset : column.offset + len(column)]
         if len(raw) < _WORD_BYTES or raw.min() < _SPACE:
+            return None
+        may_be_replaced = raw.max() >= _REPLACEMENT_FIRST
+        if may_be_replaced and lines.str.contains(_REPLACEMENT, literal=True).any():
             return None
         words: Words = np.ndarray(
             (len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,)
@@ -88,7 +94,11 @@ def values_in_lines(views: LineViews, name: str) -> tuple[pl.Series, Mask]:
     quote = _numbers_of(views.quote, len(views.raw))
     plain = quote >= place
     start = views.start + place + len(name) + 1
-    sure = plain & ~views.outside & (start + _WORD_BYTES <= len(views.raw))
+    sure = ~views.outside
+    if (~found & (quote < len(views.raw))).any():
+        # Behind a closing quote a key needs no space before it.
+        sure &= found | ~views.lines.str.contains(f'"{name}=', literal=True).to_numpy()
+    sure &= ~found | (plain & (start + _WORD_BYTES <= len(views.raw)))
     end, ended = _ends_of(views, start, found & sure)
     sure &= ended | ~found
     values = texts_of_spans(
