@@ -240,15 +240,16 @@ def test_range_of_an_object_deleted_meanwhile_is_not_found(rclone):
                 file.read_at(10, 0)
 
 
-def test_certificates_are_checked_unless_told_otherwise(tmp_path):
+def test_certificates_are_checked_unless_told_otherwise(request, tmp_path):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "1"]
-    request += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=s3"]
-    request += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    request += ["-keyout", str(key), "-out", str(cert)]
-    subprocess.run(request, check=True, capture_output=True)
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "1"]
+    command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=s3"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
     (tmp_path / "data" / "b").mkdir(parents=True)
     server = RcloneServer(tmp_path / "data", f"--cert={cert}", f"--key={key}")
+    request.addfinalizer(server.stop)
     retries = {"max_retries": 0}
 
     def store_with(**http):
@@ -270,4 +271,3 @@ def test_certificates_are_checked_unless_told_otherwise(tmp_path):
         careful.get("t/1")
     for store in (trusting, careless, careful):
         store.close()
-    server.stop()
