@@ -100,7 +100,7 @@ def _top(table: Table, node: metric.VectorAggregation, *, largest: bool) -> Tabl
     Of equal values those first in label order stay, whatever was read first.
     """
     assert node.parameter is not None
-    table = table.take(np.array(sorted(range(len(table)), key=table.labels.__getitem__)))
+    table = table.sorted()
     keys = [grouped_labels(labels, node.grouping) for labels in table.labels]
     present = np.zeros_like(table.present)
     for key in dict.fromkeys(keys):
