@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from loki_py.config.sections import Count, DurationNs, Section, SizeBytes
+from loki_py.config.sections import DurationNs, Section, SizeBytes
 from loki_py.config.units import NS_PER_S
 
 MIB = 1 << 20
@@ -73,5 +73,4 @@ class IngesterClientConfig(Section):
 
     call_ns_max: DurationNs = Field(5 * NS_PER_S, alias="remote_timeout", ge=1)
     inflight_bytes_max: SizeBytes = Field(128 * MIB, alias="max_inflight_size")
-    concurrent_max: Count = Field(1_000, alias="max_concurrent_calls")
     grpc: GrpcClientConfig = Field(GrpcClientConfig(), alias="grpc_client_config")

@@ -13,7 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator
 
+from loki_py.config.grpc_schema import GrpcServerTlsConfig, IngesterClientConfig
 from loki_py.config.limits import Limits
+from loki_py.config.ring_schema import RingConfig
 from loki_py.config.sections import (
     Count,
     DurationNs,
@@ -50,6 +52,11 @@ class ServerConfig(Section):
     http_listen_port: Port = 3100
     grpc_listen_address: str = "127.0.0.1"
     grpc_listen_port: Port = 9095
+    grpc_message_bytes_max: SizeBytes = Field(
+        256 * MIB, alias="grpc_server_max_recv_msg_size"
+    )
+    grpc_calls_max: Count = Field(1_000, alias="grpc_server_max_concurrent_streams")
+    grpc_tls_config: GrpcServerTlsConfig = GrpcServerTlsConfig()
     http_idle_ns_max: DurationNs = Field(
         120 * NS_PER_S, alias="http_server_idle_timeout"
     )
@@ -61,10 +68,19 @@ class ServerConfig(Section):
 
 
 class CommonConfig(Section):
-    """`common`: what several components share."""
+    """`common`: what several components share.
+
+    Attributes:
+        replication_factor: ingesters that store each stream.
+        instance_addr: the host at which other processes reach this one; empty:
+            the address that gRPC listens on, or the machine's name's.
+    """
 
     path_prefix: str = "./data"
+    replication_factor: Count = 1
     instance_id: str = ""
+    instance_addr: str = ""
+    ring: RingConfig = RingConfig()
     storage: StorageConfig = StorageConfig()
 
 
@@ -177,6 +193,7 @@ class Config(Section):
     common: CommonConfig = CommonConfig()
     distributor: DistributorConfig = DistributorConfig()
     ingester: IngesterConfig = IngesterConfig()
+    ingester_client: IngesterClientConfig = IngesterClientConfig()
     querier: QuerierConfig = QuerierConfig()
     chunk_store: ChunkStoreConfig = Field(
         ChunkStoreConfig(), alias="chunk_store_config"
