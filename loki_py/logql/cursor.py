@@ -27,6 +27,10 @@ class Cursor:
         self._ahead: Token | None = None
         self._depth = 0
 
+    def at(self, kind: Kind) -> bool:
+        """Return whether the current token is of the kind."""
+        return self.kind is kind
+
     @property
     def kind(self) -> Kind:
         """The kind of the next token."""
@@ -56,8 +60,12 @@ class Cursor:
 
         Raises: QueryInvalid naming all kinds.
         """
-        if self.kind not in kinds:
+        token = self.peek()
+        if token.kind not in kinds:
             raise self.unexpected(kinds)
+        if token.kind is Kind.IDENTIFIER and not str(token.value).isidentifier():
+            # A stray character is read as a name, but a label cannot be called so.
+            raise self.unexpected()
         return self.take()
 
     def expect_text(self, kind: Kind) -> str:
