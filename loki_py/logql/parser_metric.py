@@ -156,7 +156,7 @@ class MetricParser:
         if cardinality is None:
             return _Modifier(returns_bool, VectorMatching(labels, on))
         cursor.take()
-        has_labels = cursor.kind is Kind.OPEN_PARENTHESIS
+        has_labels = cursor.at(Kind.OPEN_PARENTHESIS)
         include = parse_label_names(cursor) if has_labels else ()
         return _Modifier(returns_bool, VectorMatching(labels, on, cardinality, include))
 
@@ -218,7 +218,7 @@ class MetricParser:
             raise cursor.unexpected((Kind.OPEN_PARENTHESIS, *expected))
         cursor.take()
         first, parameter = None, None
-        if cursor.kind is Kind.NUMBER:
+        if cursor.at(Kind.NUMBER):
             text = cursor.expect_text(Kind.NUMBER)
             if cursor.take_if(Kind.COMMA):
                 parameter = text

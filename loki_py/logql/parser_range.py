@@ -70,7 +70,7 @@ def _log_range(cursor: Cursor) -> LogRange:
         raise cursor.unexpected((Kind.OPEN_BRACE, Kind.OPEN_PARENTHESIS))
     cursor.take()
     with cursor.nested():
-        if cursor.kind is Kind.OPEN_BRACE:
+        if cursor.at(Kind.OPEN_BRACE):
             return _selector_range(cursor, in_parentheses=True)
         log_range = _log_range(cursor)
     cursor.expect(Kind.CLOSE_PARENTHESIS)

@@ -101,10 +101,11 @@ def _top(table: Table, node: metric.VectorAggregation, *, largest: bool) -> Tabl
     """
     assert node.parameter is not None
     table = table.sorted()
-    keys = [grouped_labels(labels, node.grouping) for labels in table.labels]
+    groups: dict[Labels, list[int]] = {}
+    for row, labels in enumerate(table.labels):
+        groups.setdefault(grouped_labels(labels, node.grouping), []).append(row)
     present = np.zeros_like(table.present)
-    for key in dict.fromkeys(keys):
-        rows = np.array([i for i, other in enumerate(keys) if other == key])
+    for rows in groups.values():
         present[rows] = _best(
             table.values[rows], table.present[rows], node.parameter, largest=largest
         )
