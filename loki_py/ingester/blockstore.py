@@ -3,8 +3,9 @@
 Owns one folder:
 
     <generation>.blocks     the entries of one generation (docs/formats/blocks.md)
-    <ulid>.flushed          JSON: a tenant's entries of these generations are in
-                            these packs
+    <ulid>.flushed          CRC-32C in hex, a space, JSON: a tenant's entries of
+                            these generations are in these packs
+    *.damaged               what could not be read at a start, kept for people
 
 A tenant's part of a file goes through three states: *unflushed*; *hot*, flushed
 but kept because reading it needs no decompression; *dropped*. Parts that were
@@ -26,8 +27,8 @@ import msgspec
 import pyarrow as pa
 
 from loki_py.chunks.block_reader import BlockFile
-from loki_py.encoding.checksum import Buffer
-from loki_py.errors import CorruptData
+from loki_py.encoding.checksum import Buffer, crc32c
+from loki_py.errors import BadChecksum, CorruptData
 from loki_py.ingester.stream_table import Refs
 from loki_py.runtime.logs import logger_of
 
@@ -107,11 +108,13 @@ class BlockStore:
     Attributes:
         files: open files by generation, ascending.
         records: flushes of which hot parts are still held, by ulid.
+        missing: block files that were set aside, in words for people who query.
     """
 
     def __init__(self, folder: Path) -> None:
         self.files: dict[int, LocalFile] = {}
         self.records: dict[str, FlushRecord] = {}
+        self.missing: tuple[str, ...] = ()
         self._folder = folder
         self._mapped_bytes = 0
 
@@ -129,13 +132,28 @@ class BlockStore:
             try:
                 self.files[int(path.stem)] = _open_file(path)
             except CorruptData as error:
-                log.warning("block file set aside", path=str(path), reason=str(error))
-                path.rename(path.with_name(path.name + DAMAGED_SUFFIX))
+                self._set_aside(path, error)
                 damaged.append(path.name)
+        aside = sorted(self._folder.glob(f"*{BLOCKS_SUFFIX}{DAMAGED_SUFFIX}"))
+        self.missing = tuple(
+            f"{path.name} cannot be read: entries that were only there are missing"
+            for path in aside
+        )
         for path in sorted(self._folder.glob(f"*{FLUSHED_SUFFIX}")):
-            record = msgspec.json.decode(path.read_bytes(), type=FlushRecord)
+            try:
+                record = _decode_record(path.read_bytes())
+            except CorruptData as error:
+                # What it says can be found out anew: its entries are flushed again.
+                self._set_aside(path, error)
+                damaged.append(path.name)
+                continue
             self.records[record.ulid] = record
         return damaged
+
+    @staticmethod
+    def _set_aside(path: Path, error: CorruptData) -> None:
+        log.warning("file set aside", path=str(path), reason=str(error))
+        path.rename(path.with_name(path.name + DAMAGED_SUFFIX))
 
     def settle_records(self) -> list[tuple[str, TenantPart]]:
         """Tell which parts are hot, once all parts are known; return the others.
@@ -175,7 +193,7 @@ class BlockStore:
     def write_record(self, record: FlushRecord) -> None:
         """Make a flush record durable. Blocking. Raises: OSError."""
         path = self._record_path(record.ulid)
-        _write_durably(path, [msgspec.json.encode(record)])
+        _write_durably(path, [_encode_record(record)])
 
     def add_record(self, record: FlushRecord) -> None:
         """Note that the tenant's parts of these generations are flushed."""
@@ -261,6 +279,25 @@ class BlockStore:
 
     def _record_path(self, ulid: str) -> Path:
         return self._folder / f"{ulid}{FLUSHED_SUFFIX}"
+
+
+def _encode_record(record: FlushRecord) -> bytes:
+    body = msgspec.json.encode(record)
+    return b"%08x %s\n" % (crc32c(body), body)
+
+
+def _decode_record(data: bytes) -> FlushRecord:
+    """Return the record that a file holds.
+
+    Raises: CorruptData.
+    """
+    checksum, _, body = data.removesuffix(b"\n").partition(b" ")
+    if checksum != b"%08x" % crc32c(body):
+        raise BadChecksum(f"flush record of {len(data)} bytes changed")
+    try:
+        return msgspec.json.decode(body, type=FlushRecord)
+    except msgspec.ValidationError as error:
+        raise CorruptData(f"flush record is of another version: {error}") from error
 
 
 def _open_file(path: Path) -> LocalFile:

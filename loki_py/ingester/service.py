@@ -123,6 +123,18 @@ class Ingester:
         self._disk_trouble = ""
         self._ticks: asyncio.Task[None] | None = None
         self._serving = False
+        self.flush_on_stop = config.flush_on_shutdown
+        self.streams_share = 1.0
+        """The part of all streams that is ours where there are more ingesters."""
+
+    @property
+    def flushes_by_default(self) -> bool:
+        """Whether the settings ask for a flush at the end."""
+        return self._config.flush_on_shutdown
+
+    def close_to_pushes(self) -> None:
+        """Refuse pushes from now on; reads and flushes go on."""
+        self._serving = False
 
     def on_flushed(self, listener: OnFlushed) -> None:
         """Have the listener told of every index file that a flush writes."""
@@ -160,7 +172,7 @@ class Ingester:
         self._cutter.seal()
         await self._cutter.stop()
         await self._flushes.stop()
-        if self._config.flush_on_shutdown:
+        if self.flush_on_stop:
             await self._flushes.flush_all()
         await self._wal.stop()
 
@@ -197,7 +209,12 @@ class Ingester:
         if scan.newest_first:
             units.reverse()
         chunks_matched = sum(len(np.unique(unit.runs.stream)) for unit in units)
-        return Selection(units, self._blocks.packs_covered(tenant), chunks_matched)
+        return Selection(
+            units,
+            self._blocks.packs_covered(tenant),
+            chunks_matched,
+            self._blocks.missing,
+        )
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
@@ -217,7 +234,9 @@ class Ingester:
 
     def _rules(self, tenant: str) -> AdmissionRules:
         limits = self._overrides.limits_of(tenant)
-        bounds = [limits.streams_local_max, limits.streams_global_max]
+        global_max = limits.streams_global_max
+        shared_max = global_max and max(int(global_max * self.streams_share), 1)
+        bounds = [limits.streams_local_max, shared_max]
         return AdmissionRules(
             min((bound for bound in bounds if bound), default=0),
             self._config.unordered_window_ns,

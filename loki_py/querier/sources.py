@@ -73,7 +73,7 @@ class Sources:
             sum(each.chunks_matched for each in selections) + stored.chunks_matched,
             max(streams, stored.streams_matched),
             stored.line_bytes,
-            stored.missing,
+            (*(text for each in selections for text in each.missing), *stored.missing),
         )
 
     async def series(

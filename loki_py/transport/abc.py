@@ -55,11 +55,13 @@ class Selection:
         packs_covered: keys of packs all of whose entries the units hold, so
             that the reader must not read those packs too.
         chunks_matched: chunks that matched streams and time.
+        missing: what the ingester once held and cannot read any more, in words.
     """
 
     units: Sequence[ScanUnit]
     packs_covered: frozenset[str] = frozenset()
     chunks_matched: int = 0
+    missing: tuple[str, ...] = ()
 
 
 class EntrySink(Protocol):

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from loki_py.config.limits import Limits, StaticOverrides
 from loki_py.config.schema import Config
-from loki_py.errors import DurabilityFailed, NotReady
+from loki_py.errors import DataUnreadable, DurabilityFailed, NotReady
 from loki_py.index.files import decode_index_file
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.service import Ingester, IngesterSettings
@@ -181,8 +181,8 @@ async def test_generations_are_cut_by_size_and_wal_segments_go(tmp_path):
             await ingester.push("t", cell.batch(row))
 
         assert await rows_of(ingester) == expected(cell, *rows)
-        while len(list((tmp_path / "wal").glob("*.wal"))) > 1:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - the disk tells nobody
+        while len(list((tmp_path / "wal").glob("*.wal"))) > 1:  # noqa: ASYNC110 - the disk tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_duplicates_are_stored_once(tmp_path):
@@ -308,3 +308,51 @@ async def test_large_stream_is_flushed_in_slices_of_time(tmp_path, monkeypatch):
     assert table["line"].to_pylist() == [
         line for _, _, line in sorted(rows, key=lambda r: r[1])
     ]
+
+
+@pytest.mark.parametrize("pattern", ["*.blocks", "*.flushed"])
+async def test_changed_local_file_is_set_aside_and_the_rest_served(tmp_path, pattern):
+    """A damaged footer or flush record does not keep the ingester from starting."""
+    cell = Cell(tmp_path)
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch((0, 1, "first")))
+        await ingester.flush()
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch((0, 2, "second")))
+    path = next((tmp_path / "blocks").glob(pattern))
+    changed = bytearray(path.read_bytes())
+    changed[-5] ^= 1
+    path.write_bytes(changed)
+
+    async with cell.ingester() as ingester:
+        assert expected(cell, (0, 2, "second"))[0] in await rows_of(ingester)
+        assert path.with_name(path.name + ".damaged").exists()
+        missing = (await ingester.select("t", ALL)).missing
+        assert len(missing) == (1 if pattern == "*.blocks" else 0)
+        await ingester.flush()
+
+
+async def test_damaged_block_is_named_and_others_are_read(tmp_path):
+    """A flipped bit in one block is an error that names it, not a wrong line."""
+    cell = Cell(tmp_path)
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch((0, 1, "a needle in the hay")))
+    path = next((tmp_path / "blocks").glob("*.blocks"))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"needle", b"noodle"))
+
+    async with cell.ingester() as ingester:
+        with pytest.raises(DataUnreadable, match=r"block 0 of 0000000001\.blocks"):
+            await rows_of(ingester)
+
+
+async def test_many_middling_pushes_are_merged_in_bounded_work(tmp_path):
+    """Pieces that cannot be merged any further are left as they are."""
+    cell = Cell(tmp_path)
+    async with cell.ingester() as ingester:
+        for second in range(70):
+            rows = [(0, second * 10_000 + i, "x") for i in range(9_000)]
+            await ingester.push("t", cell.batch(*rows))
+
+        selection = await ingester.select("t", ALL)
+        assert sum(unit.rows_max for unit in selection.units) == 70 * 9_000
