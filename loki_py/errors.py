@@ -5,8 +5,10 @@
     │   ├── ValidationFailed           line too long, too old, bad labels  -> 400
     │   ├── QueryInvalid               LogQL that does not parse           -> 400
     │   ├── LimitExceeded              rate, stream or query limit         -> 429
+    │   │   └── IngestionRateExceeded      a tenant's rate of pushing          -> 429
     │   ├── BodyTooLarge               more bytes than the limit           -> 413
-    │   └── TenantInvalid              no tenant, or one that may not be   -> 401, 400
+    │   ├── TenantInvalid              no tenant, or one that may not be   -> 401, 400
+    │   └── AccessDenied               no token, or not for this           -> 401, 403
     ├── Unavailable                we are wrong or busy; safe to retry     -> HTTP 5xx
     │   ├── QuorumNotReached           too few replicas answered           -> 500
     │   ├── NotReady                   starting, leaving, ring not loaded  -> 503
@@ -60,6 +62,18 @@ class LimitExceeded(RequestRejected):
     status = 429
 
 
+class IngestionRateExceeded(LimitExceeded):
+    """A push is over its tenant's rate.
+
+    Attributes:
+        retry_after_ns: when the same push would pass, None for never.
+    """
+
+    def __init__(self, message: str, *, retry_after_ns: int | None) -> None:
+        super().__init__(message)
+        self.retry_after_ns = retry_after_ns
+
+
 class BodyTooLarge(RequestRejected):
     """A request body is larger than its limit, before or after decompression."""
 
@@ -68,6 +82,12 @@ class BodyTooLarge(RequestRejected):
 
 class TenantInvalid(RequestRejected):
     """The tenant header is missing (401) or not a tenant id (400)."""
+
+
+class AccessDenied(RequestRejected):
+    """The caller did not say who it is (401), or may not do this (403)."""
+
+    status = 403
 
 
 class Unavailable(LokiError):

@@ -7,10 +7,22 @@ to the log; the caller learns only that it did.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from loki_py.errors import ClientGone, QueryTimeout, RequestRejected, Unavailable
+from loki_py.errors import (
+    AccessDenied,
+    ClientGone,
+    IngestionRateExceeded,
+    LokiError,
+    QueryTimeout,
+    RequestRejected,
+    Unavailable,
+)
 
 CLIENT_GONE_STATUS = 499
 RETRY_LATER = {429, 503}
+RETRY_AFTER_S = 1
+"""When to try again what is refused for a moment, where nothing is known better."""
+
+_NS_PER_S = 1_000_000_000
 TIMEOUT_TEXT = (
     "request timed out, decrease the duration of the request or add more label"
     " matchers (prefer exact match over regex match) to reduce the amount of data"
@@ -48,9 +60,7 @@ def failure_of(error: BaseException) -> Failure:
         case QueryTimeout():
             return Failure(error.status, TIMEOUT_TEXT)
         case RequestRejected() | Unavailable():
-            headers: Headers = TEXT_HEADERS
-            if error.status in RETRY_LATER:
-                headers = (*TEXT_HEADERS, ("retry-after", "1"))
+            headers = (*TEXT_HEADERS, *_more_headers_of(error))
             return Failure(
                 error.status,
                 str(error),
@@ -61,6 +71,21 @@ def failure_of(error: BaseException) -> Failure:
             return _failure_of_many([failure_of(one) for one in error.exceptions])
         case _:
             return Failure(500, INTERNAL_TEXT, is_ours=True)
+
+
+def _more_headers_of(error: LokiError) -> Headers:
+    """Return when to try again, or how to sign in."""
+    match error:
+        case AccessDenied(status=401):
+            return (("www-authenticate", 'Basic realm="loki_py"'),)
+        case IngestionRateExceeded():
+            if error.retry_after_ns is None:
+                return ()
+            return (("retry-after", str(-(-error.retry_after_ns // _NS_PER_S))),)
+        case RequestRejected() | Unavailable() if error.status in RETRY_LATER:
+            return (("retry-after", str(RETRY_AFTER_S)),)
+        case _:
+            return ()
 
 
 def _failure_of_many(failures: list[Failure]) -> Failure:

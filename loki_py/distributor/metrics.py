@@ -1,14 +1,18 @@
 """What a distributor counts, under Loki's names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter
 
 from loki_py.distributor.refusals import Refusals
+from loki_py.transport.abc import Discard
 
 FORMAT = "loki"
 """The push protocol, where nothing else is said."""
+
+_FORMATS_SHOWN = {"json": FORMAT, "protobuf": FORMAT}
+"""Loki's own protocol is one format, however its bodies are encoded."""
 
 _NS_PER_HOUR = 3_600_000_000_000
 
@@ -80,7 +84,7 @@ class DistributorMetrics:
         key = (tenant, retention_ns, push_format)
         child = self._children.get(key)
         if child is None:
-            labels = (tenant, hours(retention_ns), push_format)
+            labels = (tenant, hours(retention_ns), shown_format(push_format))
             child = self._children[key] = _Received(
                 self._bytes.labels(*labels),
                 self._metadata_bytes.labels(*labels),
@@ -96,14 +100,45 @@ class DistributorMetrics:
         """Count what validation refused."""
         for key, entries in refusals.entries.items():
             reason, policy = key
-            labels = (reason, tenant, hours(retention_ns), policy, push_format)
+            labels = (
+                reason,
+                tenant,
+                hours(retention_ns),
+                policy,
+                shown_format(push_format),
+            )
             self._discarded_samples.labels(*labels).inc(entries)
             self._discarded_bytes.labels(*labels).inc(refusals.bytes[key])
+
+    def discarded_by_ingester(
+        self,
+        tenant: str,
+        discards: Sequence[Discard],
+        *,
+        retention_ns: int,
+        push_format: str,
+    ) -> None:
+        """Count what an ingester refused."""
+        for discard in discards:
+            labels = (
+                discard.reason,
+                tenant,
+                hours(retention_ns),
+                "",
+                shown_format(push_format),
+            )
+            self._discarded_samples.labels(*labels).inc(discard.entries_count)
+            self._discarded_bytes.labels(*labels).inc(discard.bytes)
 
     def mutated(self, tenant: str, entries_of: Mapping[str, int]) -> None:
         """Count entries that were changed, by reason."""
         for reason, entries in entries_of.items():
             self._mutated_samples.labels(reason, tenant).inc(entries)
+
+
+def shown_format(push_format: str) -> str:
+    """Return the push protocol as metrics name it: `loki` or `otlp`."""
+    return _FORMATS_SHOWN.get(push_format, push_format)
 
 
 def hours(duration_ns: int) -> str:

@@ -3,24 +3,12 @@
 from dataclasses import dataclass
 
 from loki_py.config.limits import Limits
-from loki_py.errors import LimitExceeded
+from loki_py.errors import IngestionRateExceeded
 
 TENANTS_MAX = 100_000
 """Buckets held; a tenant whose bucket is full again needs none."""
 
 _NS_PER_S = 1_000_000_000
-
-
-class IngestionRateExceeded(LimitExceeded):
-    """A push is over its tenant's rate.
-
-    Attributes:
-        retry_after_ns: when the same push would pass, None for never.
-    """
-
-    def __init__(self, message: str, *, retry_after_ns: int | None) -> None:
-        super().__init__(message)
-        self.retry_after_ns = retry_after_ns
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from loki_py.config.units import print_time
 from loki_py.distributor import refusals
 from loki_py.distributor.discovery import LevelDiscovery
 from loki_py.distributor.metrics import FORMAT, DistributorMetrics
-from loki_py.distributor.rate_limits import IngestionRateExceeded, RateLimiter
+from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.distributor.refusals import Refusals
 from loki_py.distributor.reshape import (
     with_lines_cut,
@@ -24,10 +24,15 @@ from loki_py.distributor.validation import (
     metadata_bytes_of,
     validated,
 )
-from loki_py.errors import LokiError, RequestRejected, Unavailable
+from loki_py.errors import (
+    IngestionRateExceeded,
+    LokiError,
+    RequestRejected,
+    Unavailable,
+)
 from loki_py.model.batch import EntryBatch
 from loki_py.runtime.clock import Clock
-from loki_py.transport.abc import IngesterClient
+from loki_py.transport.abc import EntrySink, PushAnswer
 
 
 class Distributor:
@@ -42,7 +47,7 @@ class Distributor:
 
     def __init__(
         self,
-        ingester: IngesterClient,
+        ingester: EntrySink,
         *,
         overrides: Overrides,
         metrics: DistributorMetrics,
@@ -76,7 +81,8 @@ class Distributor:
         self._count_discarded(tenant, verdict.refusals, limits, push_format)
         if len(verdict.batch):
             self._take_from_rate(tenant, verdict, limits, push_format)
-            await self._send(tenant, self._enriched(verdict, limits))
+            answer = await self._ingester.push(tenant, self._enriched(verdict, limits))
+            self._check_answer(tenant, answer, limits, push_format)
         error = verdict.refusals.error()
         if error is not None:
             raise error
@@ -136,8 +142,17 @@ class Distributor:
             batch = self._levels.with_levels(batch, verdict.streams, limits)
         return batch
 
-    async def _send(self, tenant: str, batch: EntryBatch) -> None:
-        answer = await self._ingester.push(tenant, batch)
+    def _check_answer(
+        self, tenant: str, answer: PushAnswer, limits: Limits, push_format: str
+    ) -> None:
+        """Raise for what the ingester refused, and count it."""
+        if answer.discards:
+            self._metrics.discarded_by_ingester(
+                tenant,
+                answer.discards,
+                retention_ns=limits.retention_period_ns,
+                push_format=push_format,
+            )
         if answer.rejected:
             raise _aggregated(answer.rejected)
 

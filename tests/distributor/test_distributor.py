@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 
 from loki_py.config.limits import Limits, StaticOverrides
 from loki_py.distributor.metrics import DistributorMetrics
-from loki_py.distributor.rate_limits import IngestionRateExceeded
 from loki_py.distributor.service import Distributor
 from loki_py.errors import (
+    IngestionRateExceeded,
     LimitExceeded,
     RequestRejected,
     Unavailable,
@@ -20,7 +20,7 @@ from loki_py.errors import (
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.runtime.clock import ManualClock
-from loki_py.transport.abc import PushAnswer
+from loki_py.transport.abc import Discard, PushAnswer
 from loki_py.wire.metadata import metadata_columns
 
 NOW_NS = 1_795_210_753_000_000_000  # 2026-11-20T21:39:13Z
@@ -33,10 +33,11 @@ class FakeIngester:
     def __init__(self):
         self.batches = []
         self.rejected = {}
+        self.discards = ()
 
     async def push(self, tenant, batch):
         self.batches.append((tenant, batch))
-        return PushAnswer(self.rejected)
+        return PushAnswer(self.rejected, self.discards)
 
     def rows(self):
         """Return (labels, ns, line, metadata without the level) of what is kept."""
@@ -552,3 +553,28 @@ def test_what_is_received_is_counted_before_validation():
         for name in ("lines_received", "bytes_received")
     }
     assert received == {"lines_received": 2, "bytes_received": 9}
+
+
+@pytest.mark.parametrize(
+    ("push_format", "shown"),
+    [("json", "loki"), ("protobuf", "loki"), ("otlp", "otlp")],
+)
+def test_what_the_ingester_refused_is_counted(push_format, shown):
+    store = Store()
+    store.ingester.discards = (Discard("stream_limit", 3, 70),)
+    batch = batch_of(({"app": "a"}, [(NOW_NS, "x")]))
+
+    asyncio.run(store.distributor.push("t", batch, push_format=push_format))
+
+    labels = {
+        "reason": "stream_limit",
+        "tenant": "t",
+        "retention_hours": "0",
+        "policy": "",
+        "format": shown,
+    }
+    counted = [
+        store.registry.get_sample_value(f"loki_discarded_{unit}_total", labels)
+        for unit in ("samples", "bytes")
+    ]
+    assert counted == [3, 70]
