@@ -1,0 +1,189 @@
+"""The engine on columns says what reading line by line says, for random queries."""
+
+import math
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from engine import units_of
+from fakes.entry_batches import batch_of
+from naive.cases import (
+    SECOND_NS,
+    chance,
+    entries_of,
+    log_query,
+    metric_query,
+    setting_of,
+    some,
+)
+from naive.evaluate import QueryFailed, Question, answer
+
+from loki_py.errors import QueryInvalid, RequestRejected
+from loki_py.logql import ast
+from loki_py.logql.parser import parse
+from loki_py.logql.plan import plan_of, run
+from loki_py.model.results import Matrix, Scalar, Streams
+
+CASES = 250
+CASES_NIGHTLY = 5_000
+"""Of each of two tests."""
+
+
+def engine_answer(question, batches):
+    """Return the engine's answer in the shape of the naive one."""
+    plan = plan_of(
+        question.expr,
+        start_ns=question.start_ns,
+        end_ns=question.end_ns,
+        step_ns=question.step_ns,
+        limit=question.limit,
+        forward=question.forward,
+        interval_ns=question.interval_ns,
+        instant=question.instant,
+    )
+    data = run(plan, units_of(batches)).data
+    match data:
+        case Streams():
+            lines = data.line.to_pylist()
+            times = data.timestamp_ns.tolist()
+            return {
+                labels: [(times[row], lines[row]) for row in range(*ends)]
+                for labels, ends in zip(
+                    data.labels, pairwise(data.offsets), strict=True
+                )
+            }
+        case Matrix():
+            times = data.timestamp_ns.tolist()
+            return {
+                labels: {
+                    when: float(value)
+                    for when, value, there in zip(
+                        times, data.values[i], data.present[i], strict=True
+                    )
+                    if there
+                }
+                for i, labels in enumerate(data.labels)
+            }
+        case Scalar():
+            return data.value
+        case _:
+            return dict(zip(data.labels, data.values.tolist(), strict=True))
+
+
+def batches_of(rng, entries):
+    """Return the entries in batches, cut at random places."""
+    rows = [(e.stream, e.timestamp_ns, e.line, e.metadata) for e in entries]
+    cuts = sorted({0, len(rows), *(rng.randrange(len(rows)) for _ in range(2))})
+    return [batch_of(rows[low:high]) for low, high in pairwise(cuts)]
+
+
+def outcome(ask, *args):
+    """Return an answer, or that there is none."""
+    try:
+        return ask(*args)
+    except (QueryFailed, RequestRejected):
+        return "refused"
+
+
+def alike(ours, theirs):
+    """Return whether two answers are equal, numbers but for their last bits."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return list(ours) == list(theirs) and all(
+            alike(ours[key], theirs[key]) for key in ours
+        )
+    if isinstance(ours, float) and isinstance(theirs, float):
+        both_nan = math.isnan(ours) and math.isnan(theirs)
+        return both_nan or ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+    return ours == theirs
+
+
+def without_details(found):
+    """Return a log answer without the words of errors, tested on their own."""
+    if not isinstance(found, dict):
+        return found
+    bare = {}
+    for labels, lines in found.items():
+        name = tuple(pair for pair in labels if pair[0] != "__error_details__")
+        bare.setdefault(name, []).extend(lines)
+    return found if list(bare) == list(found) else sorted_answer(bare)
+
+
+def sorted_answer(found):
+    return {labels: sorted(lines) for labels, lines in sorted(found.items())}
+
+
+def parsed(query):
+    """Return the syntax tree, None where the query is refused."""
+    try:
+        return parse(query)
+    except QueryInvalid:
+        return None
+
+
+def agree(rng, query, question, entries):
+    note(query)
+    want = outcome(answer, question, entries)
+    got = outcome(engine_answer, question, batches_of(rng, entries))
+    if isinstance(question.expr, ast.LogQuery):
+        want, got = without_details(want), without_details(got)
+    assert alike(got, want), f"{query}\n got {got}\nwant {want}"
+
+
+def check_log_query(rng):
+    entries = entries_of(rng, setting_of(rng, dirty=50))
+    query = log_query(rng)
+    expr = parsed(query)
+    if expr is None:
+        return
+    question = Question(
+        expr,
+        rng.randrange(0, 40) * SECOND_NS,
+        rng.randrange(60, 130) * SECOND_NS,
+        limit=some(rng, [1, 3, 10, 100]),
+        forward=chance(rng, 50),
+        interval_ns=some(rng, [0, 0, 0, 5, 20]) * SECOND_NS,
+    )
+    agree(rng, query, question, entries)
+
+
+def check_metric_query(rng):
+    setting = setting_of(rng, dirty=20)
+    entries = entries_of(rng, setting)
+    query = metric_query(rng, setting)
+    expr = parsed(query)
+    if expr is None:
+        return
+    question = Question(
+        expr,
+        rng.randrange(0, 60) * SECOND_NS,
+        rng.randrange(60, 130) * SECOND_NS,
+        step_ns=some(rng, [5, 10, 30, 60]) * SECOND_NS,
+        instant=chance(rng, 30),
+    )
+    agree(rng, query, question, entries)
+
+
+def run_check(check, count):
+    random_sources = st.randoms(use_true_random=False)
+    limits = settings(max_examples=count, suppress_health_check=list(HealthCheck))
+    limits(given(random_sources)(check))()
+
+
+@pytest.mark.parametrize("check", [check_log_query, check_metric_query])
+def test_engine_agrees_with_the_naive_evaluator(check):
+    """500 random queries of random entries have the answers of the slow reading."""
+    run_check(check, CASES)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("check", [check_log_query, check_metric_query])
+def test_engine_agrees_with_the_naive_evaluator_all_night(check):
+    """10,000 of them."""
+    run_check(check, CASES_NIGHTLY)
