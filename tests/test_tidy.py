@@ -28,7 +28,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # Everything is pure unless it is listed here.
 MAY_DO_IO = {
     "__main__", "app", "api", "runtime", "storage", "kv", "transport",
-    "ring.lifecycler", "ring.token_file", "ring.watcher",
+    "ring.holders", "ring.lifecycler", "ring.token_file", "ring.watcher",
     "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
     "distributor.replicated", "distributor.service",
     "ingester.blockstore", "ingester.block_units", "ingester.cutter", "ingester.flusher",

@@ -7,6 +7,7 @@ from loki_py.api.answers import AnswerRequest
 from loki_py.api.index import IndexRoutes
 from loki_py.api.patterns import PatternRoutes
 from loki_py.api.query import QueryRoutes
+from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
 
 GET = ("GET",)
 GET_POST = ("GET", "POST")
@@ -33,10 +34,9 @@ class Route:
     while_starting: bool = False
 
 
-def routes_of(queries: QueryRoutes, admin: AdminRoutes) -> list[Route]:
-    """Return every route but the pushes, which `api.push` answers."""
+def admin_routes(admin: AdminRoutes) -> list[Route]:
+    """Return the routes that every process has."""
     return [
-        *_query_routes(queries),
         *_admin_routes(admin),
         Route(
             "/config/tenant/v1/limits",
@@ -47,7 +47,48 @@ def routes_of(queries: QueryRoutes, admin: AdminRoutes) -> list[Route]:
     ]
 
 
-def _query_routes(queries: QueryRoutes) -> list[Route]:
+def ring_routes(rings: RingRoutes) -> list[Route]:
+    """Return the routes about who is in the cluster."""
+    table = [
+        ("/ring", rings.ingesters, "ring"),
+        ("/distributor/ring", rings.distributors, "distributor_ring"),
+    ]
+    return [
+        Route(
+            path,
+            GET_POST,
+            answer,
+            name,
+            has_tenant=False,
+            is_cancelled=False,
+            while_starting=True,
+        )
+        for path, answer, name in table
+    ]
+
+
+def ingester_routes(admin: AdminRoutes, shutdown: ShutdownRoutes) -> list[Route]:
+    """Return the routes of a process that keeps entries."""
+    table = [
+        ("/flush", GET_POST, admin.flush),
+        ("/ingester/shutdown", GET_POST, shutdown.shut_down),
+        ("/ingester/prepare_shutdown", (*GET_POST, "DELETE"), shutdown.prepare),
+    ]
+    return [
+        Route(
+            path,
+            methods,
+            answer,
+            _named(path.strip("/")),
+            has_tenant=False,
+            is_cancelled=False,
+        )
+        for path, methods, answer in table
+    ]
+
+
+def query_routes(queries: QueryRoutes) -> list[Route]:
+    """Return the routes that ask for entries, labels and series."""
     table = [
         ("query_range", queries.query_range),
         ("query", queries.query),
@@ -91,7 +132,7 @@ def _admin_routes(admin: AdminRoutes) -> list[Route]:
         ("/log_level", GET_POST, admin.log_level),
         ("/loki/api/v1/status/buildinfo", GET, admin.build_info),
     ]
-    always = [
+    return [
         Route(
             path,
             methods,
@@ -103,10 +144,6 @@ def _admin_routes(admin: AdminRoutes) -> list[Route]:
         )
         for path, methods, answer in table
     ]
-    flush = Route(
-        "/flush", GET_POST, admin.flush, "flush", has_tenant=False, is_cancelled=False
-    )
-    return [*always, flush]
 
 
 def _named(path: str) -> str:

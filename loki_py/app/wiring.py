@@ -1,8 +1,9 @@
 """The only place that constructs services and tells them of each other."""
 
+import asyncio
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -17,14 +18,24 @@ from loki_py.api.otlp import OTLP_ROUTES, OtlpRoute
 from loki_py.api.patterns import PatternRoutes
 from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
 from loki_py.api.query import QueryRoutes
-from loki_py.api.routes import Route, index_routes, routes_of
+from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
+from loki_py.api.routes import (
+    Route,
+    admin_routes,
+    index_routes,
+    ingester_routes,
+    query_routes,
+    ring_routes,
+)
 from loki_py.api.server import AsgiApp, new_server
+from loki_py.app.cluster import AloneView, Cluster, retained, terminate
 from loki_py.app.data_lock import DataLock
-from loki_py.app.stores import store_of
+from loki_py.app.membership import Shutdown
+from loki_py.app.stores import WiredStore, store_of
+from loki_py.app.targets import Role, is_clustered, roles_of
 from loki_py.config.schema import Config
 from loki_py.distributor.metrics import DistributorMetrics
 from loki_py.distributor.service import Distributor
-from loki_py.errors import ConfigInvalid
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.service import Ingester, IngesterSettings
 from loki_py.logql.parser import parse_form
@@ -35,17 +46,17 @@ from loki_py.querier.index_service import IndexQuerier
 from loki_py.querier.service import Querier
 from loki_py.querier.sources import Sources
 from loki_py.querier.store_reader import StoreReader
+from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import Clock, SystemClock
-from loki_py.runtime.lifecycle import Lifecycle, Service
+from loki_py.runtime.lifecycle import Lifecycle, ReadinessCheck, Service
 from loki_py.runtime.logs import LogLevel
 from loki_py.runtime.metrics import RequestMetrics, new_registry
 from loki_py.runtime.overrides import FileOverrides
 from loki_py.storage.abc import ObjectStore
-from loki_py.transport.abc import IngesterClient
+from loki_py.transport.abc import EntrySink
 from loki_py.wire.otlp import OtlpDecoder
 from loki_py.wire.push import PushDecoder
 
-TARGETS = ("all",)
 _NOT_IN_IDS = re.compile(r"[^a-z0-9-]+")
 
 
@@ -67,9 +78,9 @@ class Closing:
         """Do nothing: construction was the start."""
 
     async def stop(self) -> None:
-        """Close everything."""
+        """Close everything; what is closed may wait for the event loop."""
         for close in self.close:
-            close()
+            await asyncio.to_thread(close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +96,12 @@ class _Common:
 def wire(config: Config, log_level: LogLevel) -> Wired:
     """Return the services of the configured target, none of them started.
 
-    Raises: ConfigInvalid where the target is unknown.
+    Raises: ConfigInvalid where the target is unknown, or a setting does not fit
+    it.
     """
-    if config.target not in TARGETS:
-        raise ConfigInvalid(
-            f"unknown target {config.target!r}; it is one of {', '.join(TARGETS)}"
-        )
+    roles = roles_of(config)
+    if is_clustered(config):
+        config = retained(config)
     version = version_of("loki-py")
     registry = new_registry(version)
     clock = SystemClock()
@@ -101,61 +112,166 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
         registry=registry,
     )
     common = _Common(config, clock, registry, overrides)
-    wired = store_of(config, clock, registry)
-    ingester = _ingester(common, wired.store)
-    reader = StoreReader(wired.reads, clock)
-    ingester.on_flushed(reader.index_added)
-    executor = QueryExecutor(
-        threads_count=config.querier.threads_count,
-        concurrent_max=config.querier.concurrent_max,
-        outstanding_max=config.frontend.outstanding_max,
-    )
-    services: dict[str, Service] = {
-        "data-directory": DataLock(Path(config.common.path_prefix)),
-        "runtime-config": overrides,
-        "store": wired,
-        "ingester": ingester,
-        "querier": Closing((executor.close, reader.close)),
-    }
-    patterns = None
-    followed: IngesterClient = ingester
-    if config.pattern_ingester.enabled:
-        services["patterns"] = patterns = PatternService(clock)
-        followed = FollowedIngester(ingester, patterns)
-    lifecycle = Lifecycle(services, [ingester.reason_not_ready])
+    parts = _parts_of(common, roles)
+    lifecycle = Lifecycle(_services_of(common, parts), _checks_of(parts))
     process = Process(
-        config, version, registry, lifecycle, log_level, overrides, ingester.flush
+        config, version, registry, lifecycle, log_level, overrides, parts.flush
     )
-    sources = Sources([ingester], reader)
-    routes = _routes(common, process, sources, executor, patterns)
-    return Wired(_http(common, process, routes, followed), lifecycle)
+    return Wired(_http(common, process, parts), lifecycle)
 
 
-def _routes(
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The components of this process; None for those that it does not run."""
+
+    roles: frozenset[Role]
+    store: WiredStore
+    ingester: Ingester | None
+    cluster: Cluster | None
+    patterns: PatternService | None
+    distributor: Distributor | None
+    reader: StoreReader | None
+    executor: QueryExecutor | None
+
+    async def flush(self) -> None:
+        """Flush the ingester."""
+        assert self.ingester is not None
+        await self.ingester.flush()
+
+
+def _parts_of(common: _Common, roles: frozenset[Role]) -> _Parts:
+    config, clock = common.config, common.clock
+    store = store_of(config, clock, common.registry)
+    has_ingester, has_querier = Role.INGESTER in roles, Role.QUERIER in roles
+    ingester = _ingester(common, store.store) if has_ingester else None
+    cluster = None
+    if is_clustered(config):
+        instance_id = instance_id_of(config.common.instance_id)
+        cluster = Cluster(config, instance_id, clock, common.registry, ingester)
+    reader = StoreReader(store.reads, clock) if has_querier else None
+    if ingester is not None and reader is not None:
+        ingester.on_flushed(reader.index_added)
+    patterns = PatternService(clock) if config.pattern_ingester.enabled else None
+    executor = None
+    if has_querier:
+        executor = QueryExecutor(
+            threads_count=config.querier.threads_count,
+            concurrent_max=config.querier.concurrent_max,
+            outstanding_max=config.frontend.outstanding_max,
+        )
+    return _Parts(
+        roles,
+        store,
+        ingester,
+        cluster,
+        patterns,
+        _distributor(common, roles, ingester, cluster, patterns),
+        reader,
+        executor,
+    )
+
+
+def _distributor(
     common: _Common,
-    process: Process,
-    sources: Sources,
-    executor: QueryExecutor,
+    roles: frozenset[Role],
+    ingester: Ingester | None,
+    cluster: Cluster | None,
     patterns: PatternService | None,
-) -> list[Route]:
+) -> Distributor | None:
+    """Return the distributor; alone with its ingester it calls it directly."""
+    if Role.DISTRIBUTOR not in roles:
+        return None
+    sink: EntrySink
+    if cluster is not None:
+        sink = cluster.sink
+    else:
+        assert ingester is not None
+        sink = FollowedIngester(ingester, patterns) if patterns else ingester
+    return Distributor(
+        sink,
+        overrides=common.overrides,
+        clock=common.clock,
+        metrics=DistributorMetrics(common.registry),
+    )
+
+
+def _services_of(common: _Common, parts: _Parts) -> dict[str, Service]:
+    """Return what is started, in this order, and stopped in reverse."""
+    services: dict[str, Service] = {}
+    if parts.ingester is not None:
+        services["data-directory"] = DataLock(Path(common.config.common.path_prefix))
+    services["runtime-config"] = common.overrides
+    services["store"] = parts.store
+    if parts.cluster is not None:
+        services |= parts.cluster.services_before()
+    if parts.ingester is not None:
+        services["ingester"] = parts.ingester
+    if parts.cluster is not None:
+        limiter = parts.distributor.rate_limiter if parts.distributor else None
+        services |= parts.cluster.services_after(parts.roles, limiter)
+    if parts.executor is not None and parts.reader is not None:
+        services["querier"] = Closing((parts.executor.close, parts.reader.close))
+    if parts.patterns is not None:
+        services["patterns"] = parts.patterns
+    return services
+
+
+def _checks_of(parts: _Parts) -> list[ReadinessCheck]:
+    checks: list[ReadinessCheck] = []
+    if parts.ingester is not None:
+        checks.append(parts.ingester.reason_not_ready)
+    if parts.cluster is not None:
+        checks += parts.cluster.checks
+    return checks
+
+
+def _routes(common: _Common, process: Process, parts: _Parts) -> list[Route]:
+    admin = AdminRoutes(process)
+    config = common.config
+    own = InstanceDesc(
+        instance_id_of(config.common.instance_id),
+        f"{config.server.http_listen_address}:{config.server.http_listen_port}",
+        InstanceState.ACTIVE,
+    )
+    alone = dict.fromkeys(("ingester", "distributor"), AloneView(own))
+    rings = RingRoutes(
+        parts.cluster.rings if parts.cluster else alone,
+        common.clock,
+        config.common.ring.heartbeat_timeout_ns,
+    )
+    routes = [*admin_routes(admin), *ring_routes(rings)]
+    if parts.ingester is not None:
+        membership = parts.cluster.membership if parts.cluster else None
+        shutdown = Shutdown(membership, parts.ingester, terminate)
+        routes += ingester_routes(admin, ShutdownRoutes(shutdown))
+    return [*routes, *_query_routes(common, process, parts)]
+
+
+def _query_routes(common: _Common, process: Process, parts: _Parts) -> list[Route]:
+    if parts.reader is None or parts.executor is None:
+        return []
     clock, overrides = common.clock, common.overrides
-    querier = Querier(sources, executor, overrides, clock)
-    index = IndexQuerier(querier, sources, executor, overrides, clock)
+    if parts.cluster is not None:
+        source = parts.cluster.source
+        sources = Sources([source], parts.reader, source.suspect)
+    else:
+        assert parts.ingester is not None
+        sources = Sources([parts.ingester], parts.reader)
+    querier = Querier(sources, parts.executor, overrides, clock)
+    index = IndexQuerier(querier, sources, parts.executor, overrides, clock)
+    has_patterns = parts.patterns is not None
     return [
-        *routes_of(
-            QueryRoutes(querier, clock, lambda text: pretty(parse_form(text))),
-            AdminRoutes(process),
+        *query_routes(
+            QueryRoutes(querier, clock, lambda text: pretty(parse_form(text)))
         ),
         *index_routes(
-            IndexRoutes(index, overrides, clock, process.version, patterns is not None),
-            PatternRoutes(patterns, clock),
+            IndexRoutes(index, overrides, clock, process.version, has_patterns),
+            PatternRoutes(parts.patterns, clock),
         ),
     ]
 
 
-def _http(
-    common: _Common, process: Process, routes: Sequence[Route], ingester: IngesterClient
-) -> AsgiApp:
+def _http(common: _Common, process: Process, parts: _Parts) -> AsgiApp:
     """Return the HTTP side over the services."""
     config = common.config
     context = ApiContext(
@@ -165,23 +281,22 @@ def _http(
         lambda: process.lifecycle.is_running,
         config.frontend.compress_responses,
     )
-    distributor = Distributor(
-        ingester,
-        overrides=common.overrides,
-        clock=common.clock,
-        metrics=DistributorMetrics(common.registry),
-    )
-    caps = PushCaps(
-        config.distributor.body_bytes_max,
-        config.distributor.decoded_bytes_max,
-        BytesInFlight(config.distributor.inflight_bytes_max),
-    )
-    push = PushRoute(PushDecoder(), distributor, context, caps)
-    otlp = OtlpRoute(OtlpDecoder(), distributor, common.overrides, context, caps)
-    pushes: dict[str, AsgiApp] = {
-        **dict.fromkeys(PUSH_ROUTES, push),
-        **dict.fromkeys(OTLP_ROUTES, otlp),
-    }
+    routes = _routes(common, process, parts)
+    pushes: dict[str, AsgiApp] = {}
+    if parts.distributor is not None:
+        caps = PushCaps(
+            config.distributor.body_bytes_max,
+            config.distributor.decoded_bytes_max,
+            BytesInFlight(config.distributor.inflight_bytes_max),
+        )
+        push = PushRoute(PushDecoder(), parts.distributor, context, caps)
+        otlp = OtlpRoute(
+            OtlpDecoder(), parts.distributor, common.overrides, context, caps
+        )
+        pushes = {
+            **dict.fromkeys(PUSH_ROUTES, push),
+            **dict.fromkeys(OTLP_ROUTES, otlp),
+        }
     return new_server(routes, pushes, context, version=process.version)
 
 

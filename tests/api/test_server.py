@@ -8,17 +8,25 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
+from fakes.rings import instance, ring_of
 
 from loki_py.api.admin import AdminRoutes, Process
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
 from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
 from loki_py.api.query import QueryRoutes
-from loki_py.api.routes import routes_of
+from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
+from loki_py.api.routes import (
+    admin_routes,
+    ingester_routes,
+    query_routes,
+    ring_routes,
+)
 from loki_py.api.server import new_server
 from loki_py.config.limits import StaticOverrides
 from loki_py.config.schema import Config
 from loki_py.errors import (
+    IngestionRateExceeded,
     LimitExceeded,
     Overloaded,
     QueryInvalid,
@@ -98,6 +106,30 @@ class FakeQueries:
         return [LabelSet.of({"a": "b"})]
 
 
+class FakeRing:
+    """A ring of one that remembers whom it was told to forget."""
+
+    ring = ring_of(instance("ingester-0"))
+    is_away = False
+
+    def __init__(self):
+        self.forgotten = []
+
+    async def forget(self, instance_id):
+        self.forgotten.append(instance_id)
+
+
+class FakeShutdown:
+    is_prepared = False
+    asked = None
+
+    def prepare(self, *, wanted):
+        self.is_prepared = wanted
+
+    async def shut_down(self, *, flush, terminate):
+        self.asked = flush, terminate
+
+
 class World:
     """One server over fakes, and a client of it."""
 
@@ -125,9 +157,15 @@ class World:
             StaticOverrides(),
             self.flush,
         )
-        routes = routes_of(
-            QueryRoutes(self.queries, clock, self.print_pretty), AdminRoutes(process)
-        )
+        admin = AdminRoutes(process)
+        self.ring, self.shutdown = FakeRing(), FakeShutdown()
+        rings = dict.fromkeys(("ingester", "distributor"), self.ring)
+        routes = [
+            *query_routes(QueryRoutes(self.queries, clock, self.print_pretty)),
+            *admin_routes(admin),
+            *ring_routes(RingRoutes(rings, clock, 60 * 10**9)),
+            *ingester_routes(admin, ShutdownRoutes(self.shutdown)),
+        ]
         caps = PushCaps(body_bytes_max, 100_000, self.inflight)
         push = PushRoute(PushDecoder(), self.pushes, context, caps)
         self.app = new_server(
@@ -169,6 +207,20 @@ async def test_push_failure_is_its_text_and_a_line_end(world):
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("retry_after_ns", "seconds"), [(1, "1"), (1_000_000_001, "2"), (None, None)]
+)
+async def test_push_over_its_rate_says_when_to_come_again(
+    world, retry_after_ns, seconds
+):
+    world.pushes.error = IngestionRateExceeded("slow", retry_after_ns=retry_after_ns)
+
+    answer = await world.client.post(PUSH, content=BODY, headers=JSON)
+
+    assert answer.status_code == 429
+    assert answer.headers.get("retry-after") == seconds
 
 
 async def test_push_without_streams_is_unprocessable(world):
@@ -492,3 +544,43 @@ async def test_parquet_answers_are_refused(world):
 
     assert answer.status_code == 400
     assert answer.text.startswith("support for Parquet encoded responses is disabled")
+
+
+async def test_ring_is_a_page_or_json(world):
+    page = await world.client.get("/ring")
+    told = await world.client.get("/ring", headers={"accept": "application/json"})
+
+    assert "Ingester ring" in page.text
+    assert told.json()["shards"][0]["id"] == "ingester-0"
+
+
+async def test_instance_is_forgotten_by_a_form(world):
+    answer = await world.client.post("/distributor/ring", data={"forget": "ingester-0"})
+    unknown = await world.client.post("/ring", data={"forget": "ingester-7"})
+
+    assert (answer.status_code, answer.headers["location"]) == (
+        302,
+        "/distributor/ring",
+    )
+    assert unknown.status_code == 400
+    assert world.ring.forgotten == ["ingester-0"]
+
+
+async def test_ingester_is_shut_down_as_asked(world):
+    answer = await world.client.post("/ingester/shutdown?flush=false&terminate=false")
+    wrong = await world.client.post("/ingester/shutdown?flush=maybe")
+
+    assert answer.status_code == 204
+    assert wrong.status_code == 400
+    assert world.shutdown.asked == (False, False)
+
+
+async def test_shutdown_is_prepared_and_unprepared(world):
+    path = "/ingester/prepare_shutdown"
+    before = await world.client.get(path)
+    await world.client.post(path)
+    prepared = await world.client.get(path)
+    await world.client.delete(path)
+    after = await world.client.get(path)
+
+    assert [before.text, prepared.text, after.text] == ["unset", "set", "unset"]

@@ -1,0 +1,292 @@
+"""Wire what makes a process a member of a cluster: store of keys, rings, gRPC."""
+
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from loki_py.api.ring_routes import RingView
+from loki_py.app.membership import DistributorMembership, IngesterMembership
+from loki_py.app.targets import Role
+from loki_py.config.schema import Config
+from loki_py.distributor.rate_limits import RateLimiter
+from loki_py.distributor.replicated import ReplicatedSink, ReplicationMetrics
+from loki_py.ingester.service import Ingester
+from loki_py.kv.abc import KvStore
+from loki_py.querier.replicated import ReplicatedSource
+from loki_py.querier.store_reader import INDEX_REFRESH_NS
+from loki_py.ring.desc import InstanceDesc, InstanceState, RingDesc
+from loki_py.ring.holders import DataRing
+from loki_py.ring.lifecycler import Lifecycler
+from loki_py.ring.settings import OwnInstance, RingSettings
+from loki_py.ring.watcher import RingWatcher
+from loki_py.runtime.clock import Clock
+from loki_py.runtime.lifecycle import ReadinessCheck, Service
+from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
+from loki_py.transport.pool import IngesterPool
+
+INDEX_MARGIN_NS = 5_000_000_000
+"""Between the moment at which every querier must know of a flush, and the one
+at which the ingester counts on it."""
+
+_NS_PER_S = 1_000_000_000
+_WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
+
+
+@dataclass(frozen=True, slots=True)
+class KvClosing:
+    """Closes the store of keys at the end; it needs no start."""
+
+    kv: KvStore
+
+    async def start(self) -> None:
+        """Do nothing: the first call connects."""
+
+    async def stop(self) -> None:
+        """Close connections."""
+        await self.kv.close()
+
+
+@dataclass(frozen=True, slots=True)
+class IngesterRingView:
+    """The ring of ingesters as its page shows it: with those who are gone."""
+
+    data_ring: DataRing
+
+    @property
+    def ring(self) -> RingDesc:
+        """The ring, and whoever may hold data and is not in it, as unhealthy."""
+        ring = self.data_ring.ring
+        silent_ns = ring.as_of_ns - 2 * self.data_ring.settings.forget_ns - 1
+        gone = {
+            name: replace(holder, state=InstanceState.LEAVING, seen_ns=silent_ns)
+            for name, holder in self.data_ring.holders.items()
+            if name not in ring.instances
+        }
+        return RingDesc({**ring.instances, **gone}, ring.as_of_ns)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the store is out of reach."""
+        return self.data_ring.is_away
+
+    async def forget(self, instance_id: str) -> None:
+        """Take an instance out of the ring, and its data for lost."""
+        await self.data_ring.forget(instance_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DistributorRingView:
+    """The ring of distributors as its page shows it."""
+
+    watcher: RingWatcher
+    kv: KvStore
+
+    @property
+    def ring(self) -> RingDesc:
+        """The ring as last heard of."""
+        return self.watcher.ring
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the store is out of reach."""
+        return self.watcher.is_away
+
+    async def forget(self, instance_id: str) -> None:
+        """Take an instance out; a living one comes back by itself."""
+        await self.kv.delete(self.watcher.settings.instance_key(instance_id))
+
+
+@dataclass(frozen=True, slots=True)
+class AloneView:
+    """The ring of a process that shares nothing: itself."""
+
+    own: InstanceDesc
+
+    @property
+    def ring(self) -> RingDesc:
+        """A ring of one."""
+        return RingDesc({self.own.instance_id: self.own})
+
+    @property
+    def is_away(self) -> bool:
+        """No store, so never."""
+        return False
+
+    async def forget(self, instance_id: str) -> None:
+        """Do nothing: a living instance comes back at once."""
+
+
+class Cluster:
+    """The members of a cluster, as one process constructs its part of them.
+
+    Attributes:
+        sink: all ingesters, for pushes.
+        source: all ingesters, for queries.
+        rings: by name, for their pages.
+        membership: of our ingester, None where there is none.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        instance_id: str,
+        clock: Clock,
+        registry: CollectorRegistry,
+        ingester: Ingester | None,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._own = OwnInstance(
+            instance_id, address_of(config), zone=config.common.ring.zone
+        )
+        self._kv = _kv_of(config)
+        self._ring = DataRing(self._kv, self._settings("ingester"), clock=clock)
+        self._pool = IngesterPool(
+            config.ingester_client,
+            clock=clock,
+            local={} if ingester is None else {instance_id: ingester},
+        )
+        factor = config.common.replication_factor
+        self.sink = ReplicatedSink(
+            self._ring,
+            self._pool.client_of,
+            ReplicationMetrics(registry),
+            replication_factor=factor,
+            inflight_bytes_max=config.ingester_client.inflight_bytes_max,
+        )
+        self.source = ReplicatedSource(
+            self._ring,
+            self._pool.client_of,
+            clock,
+            replication_factor=factor,
+            zone_aware=config.common.ring.zone_awareness_enabled,
+        )
+        self.membership = None if ingester is None else self._member(ingester)
+        self._ingester = ingester
+        self._distributors = RingWatcher(
+            self._kv, self._settings("distributor"), clock=clock
+        )
+
+    @property
+    def rings(self) -> Mapping[str, RingView]:
+        """The rings, for their pages."""
+        return {
+            "ingester": IngesterRingView(self._ring),
+            "distributor": DistributorRingView(self._distributors, self._kv),
+        }
+
+    @property
+    def checks(self) -> list[ReadinessCheck]:
+        """Why this process may not be ready."""
+        checks: list[ReadinessCheck] = [self._ring.reason_not_ready]
+        if self.membership is not None:
+            checks.append(self.membership.reason_not_ready)
+        return checks
+
+    def services_before(self) -> dict[str, Service]:
+        """Return what starts before the ingester."""
+        services: dict[str, Service] = {
+            "kv": KvClosing(self._kv),
+            "ring": self._ring,
+            "ingester-clients": self._pool,
+        }
+        if self.membership is not None:
+            services["ring-lifecycler"] = self.membership.lifecycler
+        return services
+
+    def services_after(
+        self, roles: frozenset[Role], limiter: RateLimiter | None
+    ) -> dict[str, Service]:
+        """Return what starts after the ingester."""
+        services: dict[str, Service] = {}
+        if self.membership is not None:
+            assert self._ingester is not None
+            services["grpc"] = GrpcServer(
+                self._ingester,
+                self._grpc_settings(),
+                clock=self._clock,
+                reason_not_ready=self._ingester.reason_not_ready,
+            )
+            services["ring-membership"] = self.membership
+        if Role.DISTRIBUTOR in roles and limiter is not None:
+            services["replication"] = self.sink
+            own = replace(self._own, tokens_count=0)
+            lifecycler = Lifecycler(
+                self._kv, self._settings("distributor"), own, clock=self._clock
+            )
+            services["distributor-ring"] = DistributorMembership(
+                lifecycler, self._distributors, limiter
+            )
+        else:
+            services["distributor-ring"] = self._distributors
+        return services
+
+    def _member(self, ingester: Ingester) -> IngesterMembership:
+        lifecycler = Lifecycler(
+            self._kv,
+            self._settings("ingester"),
+            self._own,
+            clock=self._clock,
+            tokens_path=Path(self._config.common.path_prefix) / "tokens",
+        )
+        index_ns = INDEX_REFRESH_NS + INDEX_MARGIN_NS
+        return IngesterMembership(
+            self._ring, lifecycler, ingester, index_s=index_ns / _NS_PER_S
+        )
+
+    def _settings(self, name: str) -> RingSettings:
+        return RingSettings.of(
+            self._config.common.ring,
+            name=name,
+            replication_factor=self._config.common.replication_factor,
+        )
+
+    def _grpc_settings(self) -> GrpcServerSettings:
+        server = self._config.server
+        return GrpcServerSettings(
+            server.grpc_listen_address,
+            server.grpc_listen_port,
+            server.grpc_message_bytes_max,
+            server.grpc_calls_max,
+            server.grpc_tls_config,
+        )
+
+
+def address_of(config: Config) -> str:
+    """Return where other processes reach our gRPC."""
+    host = config.common.instance_addr
+    if not host:
+        host = config.server.grpc_listen_address
+        if host in _WILDCARDS:
+            host = socket.gethostbyname(socket.gethostname())
+    return f"{host}:{config.server.grpc_listen_port}"
+
+
+def retained(config: Config) -> Config:
+    """Return settings under which no querier misses what was just flushed.
+
+    An ingester of a cluster keeps what it flushed until every querier must have
+    listed the index again.
+    """
+    least_ns = INDEX_REFRESH_NS + INDEX_MARGIN_NS
+    if config.ingester.chunk_retain_ns >= least_ns:
+        return config
+    ingester = config.ingester.model_copy(update={"chunk_retain_ns": least_ns})
+    return config.model_copy(update={"ingester": ingester})
+
+
+def terminate() -> None:
+    """End this process as SIGTERM does."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _kv_of(config: Config) -> KvStore:
+    from loki_py.kv.etcd import EtcdKv  # noqa: PLC0415  # only a cluster needs it
+    from loki_py.kv.etcd_channel import EtcdSettings  # noqa: PLC0415
+
+    return EtcdKv(EtcdSettings.of(config.common.ring.kvstore.etcd))
