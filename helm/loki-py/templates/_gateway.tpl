@@ -19,7 +19,7 @@ upstream {{ .component }} {
 {{- define "loki-py.gatewayConfig" -}}
 worker_processes 2;
 pid /tmp/nginx.pid;
-error_log /dev/stderr warn;
+error_log stderr warn;
 events {
   worker_connections 4096;
 }
