@@ -35,6 +35,7 @@ from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.recovery import Replay
 from loki_py.ingester.state import IngesterState
 from loki_py.ingester.stream_table import StreamTable
+from loki_py.ingester.tails import Tails
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
@@ -43,6 +44,7 @@ from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 from loki_py.storage.abc import ObjectStore
 from loki_py.transport.abc import PushAnswer, Selection
+from loki_py.transport.tailing import Following
 from loki_py.wal.log import Log, LogSettings
 from loki_py.wal.records import encode_entries, encode_series
 from loki_py.wal.replay import ReplayStats, replay
@@ -94,6 +96,7 @@ class Ingester:
         self._clock = clock
         self._metrics = metrics
         self._state = IngesterState()
+        self._tails = Tails()
         self._blocks = BlockStore(settings.block_folder)
         self._wal = _wal_of(settings, disk)
         self._cutter = Cutter(
@@ -226,6 +229,10 @@ class Ingester:
         refs = table.select(matchers, start_ns=start_ns, end_ns=end_ns)
         return table.labels_of(refs)
 
+    def tail(self, tenant: str, matchers: Sequence[Matcher]) -> Following:
+        """Follow what becomes durable; see `transport.tailing.EntryFeed`."""
+        return self._tails.follow(tenant, matchers, self._state.tables.get(tenant))
+
     async def flush(self) -> None:
         """Write everything to the object store; see `IngesterClient.flush`."""
         self._cutter.seal()
@@ -271,6 +278,7 @@ class Ingester:
         if self._is_due(now_ns):
             self._cutter.seal()
         await durable
+        self._tails.publish(tenant, table, piece, runs.ref)
 
     def _refs_known_to(
         self, tenant: str, table: StreamTable, segment: int

@@ -32,6 +32,8 @@ class StreamTable:
         tokens: float64 by ref, bytes left in the stream's rate bucket.
         refilled_ns: int64 by ref, the wall clock at the bucket's last refill.
         holders: int32 by ref, how many heads and block files hold entries.
+        removals: how many streams were removed so far; each may have given its
+            ref to another.
     """
 
     def __init__(self) -> None:
@@ -39,6 +41,7 @@ class StreamTable:
         self.index = LabelIndex()
         self._refs: dict[LabelSet, int] = {}
         self._free: list[int] = []
+        self.removals = 0
         self.newest_ns = np.full(_FIRST_CAPACITY, NEVER_NS, np.int64)
         self.oldest_ns = np.full(_FIRST_CAPACITY, -NEVER_NS - 1, np.int64)
         self.appended_ns = np.zeros(_FIRST_CAPACITY, np.int64)
@@ -109,6 +112,7 @@ class StreamTable:
             self.labels[ref] = None
             self._free.append(ref)
             removed += 1
+        self.removals += removed
         return removed
 
     def active_count(self, *, appended_since_ns: int) -> int:

@@ -55,9 +55,9 @@ class LogEvaluator:
         self._interval_ns = interval_ns
         self._categorize = categorize
         self._tables = StreamTables()
-        filtering = query.stages[: _last_filter(query.stages)]
         self._filtering = Pipeline(
-            filtering, Wants(labels=frozenset(), line=False, hints=hints)
+            filtering_stages(query.stages),
+            Wants(labels=frozenset(), line=False, hints=hints),
         )
         self._whole = Pipeline(query.stages, Wants(labels=None, line=True, hints=hints))
         self.columns = self._whole.columns
@@ -154,8 +154,8 @@ def _joined_batches(held: Sequence[EntryBatch]) -> list[EntryBatch]:
     return [concat(batches) for batches in by_source.values()]
 
 
-def _last_filter(stages: Sequence[ast.Stage]) -> int:
-    """Return how many leading stages decide which lines survive."""
+def filtering_stages(stages: Sequence[ast.Stage]) -> Sequence[ast.Stage]:
+    """Return the leading stages that decide which lines survive."""
     filters = (ast.LineFilter, ast.LabelFilterStage)
     has_label_filter = any(isinstance(s, ast.LabelFilterStage) for s in stages)
     parsers = (
@@ -168,7 +168,7 @@ def _last_filter(stages: Sequence[ast.Stage]) -> int:
     # A parser applies label filters, wherever they stand, to what it extracts.
     counted = (*filters, *parsers) if has_label_filter else filters
     places = [i + 1 for i, stage in enumerate(stages) if isinstance(stage, counted)]
-    return max(places, default=0)
+    return stages[: max(places, default=0)]
 
 
 def _streams_of(
