@@ -1,7 +1,7 @@
 """Scan units over block files: what a query may read of local disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,9 +9,18 @@ from loki_py.chunks.block_reader import BlockPart
 from loki_py.errors import CorruptData, DataUnreadable
 from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
 from loki_py.ingester.selection import Wanted
-from loki_py.model.batch import EntryBatch, StreamIndex
+from loki_py.model.batch import EntryBatch, StreamIndex, concat
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns, ReadStats, ScanUnit, StreamRuns
+from loki_py.model.scan import (
+    Columns,
+    LargeUnit,
+    ReadStats,
+    ScanUnit,
+    StreamRuns,
+)
+
+UNIT_LINE_BYTES = 4 << 20
+"""Lines that one unit has at most, unless a single block has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,71 @@ class BlockUnit:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BlockGroup(LargeUnit):
+    """Neighbouring blocks of one file of which a scan wants little each."""
+
+    units: Sequence[BlockUnit]
+
+    @property
+    def streams(self) -> Sequence[LabelSet]:
+        return self.units[0].streams
+
+    @property
+    def origin(self) -> str:
+        return self.units[0].origin
+
+    @property
+    def min_ns(self) -> int:
+        return min(unit.min_ns for unit in self.units)
+
+    @property
+    def max_ns(self) -> int:
+        return max(unit.max_ns for unit in self.units)
+
+    @property
+    def rows_max(self) -> int:
+        return sum(unit.rows_max for unit in self.units)
+
+    @property
+    def runs(self) -> StreamRuns:
+        runs = [unit.runs for unit in self.units]
+        return StreamRuns(
+            np.concatenate([each.stream for each in runs]),
+            np.concatenate([each.min_ns for each in runs]),
+            np.concatenate([each.max_ns for each in runs]),
+        )
+
+    def pieces(self) -> Sequence[ScanUnit]:
+        """Return the blocks one by one."""
+        return self.units
+
+    def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
+        """Return a unit of the rows with times in [start_ns, end_ns)."""
+        return BlockGroup(
+            [
+                replace(unit, part=_narrowed(unit.part, start_ns, end_ns))
+                for unit in self.units
+            ]
+        )
+
+    def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
+        """Return the wanted rows of all blocks, copied together."""
+        batches = [unit.read(columns, stats) for unit in self.units]
+        return concat([batch for batch in batches if len(batch)] or batches[:1])
+
+
+def _narrowed(part: BlockPart, start_ns: int, end_ns: int) -> BlockPart:
+    return replace(
+        part,
+        start_ns=max(part.start_ns, start_ns),
+        end_ns=min(part.end_ns, end_ns),
+        min_ns=max(part.min_ns, start_ns),
+        max_ns=min(part.max_ns, end_ns - 1),
+        is_cut=True,
+    )
+
+
 def units_of_file(
     store: BlockStore, local: LocalFile, part: TenantPart, tenant: str, wanted: Wanted
 ) -> list[ScanUnit]:
@@ -86,4 +160,20 @@ def units_of_file(
     )
     origin = store.origin_of(local, part)
     numbers = local_of_position.astype(np.uint32)
-    return [BlockUnit(wanted, store, local, numbers, each, origin) for each in parts]
+    units = [BlockUnit(wanted, store, local, numbers, each, origin) for each in parts]
+    return [
+        group[0] if len(group) == 1 else BlockGroup(group) for group in _groups(units)
+    ]
+
+
+def _groups(units: Sequence[BlockUnit]) -> list[list[BlockUnit]]:
+    """Return neighbours together, as long as they are little."""
+    groups: list[list[BlockUnit]] = []
+    line_bytes = UNIT_LINE_BYTES
+    for unit in units:
+        if line_bytes + unit.part.line_bytes > UNIT_LINE_BYTES:
+            groups.append([])
+            line_bytes = 0
+        groups[-1].append(unit)
+        line_bytes += unit.part.line_bytes
+    return groups
