@@ -17,6 +17,7 @@ from loki_py.logql.literals import (
     parse_float,
     parse_go_duration,
 )
+from loki_py.logql.stages.number_units import scaled_numbers
 from loki_py.model.labels import quote
 from loki_py.model.results import Floats
 
@@ -37,6 +38,7 @@ for _power, _letter in enumerate("kmgtpe", start=1):
     _SIZE_UNITS[f"{_letter}i"] = _SIZE_UNITS[f"{_letter}ib"] = 1024.0**_power
 _SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
 _SIZE_MAX = 2.0**64
+_NO_NUMBER = pl.Series([None], dtype=pl.Float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,7 @@ def _converted(
 def _fast_floats(texts: pl.Series) -> pl.Series:
     numbers = texts.cast(pl.Float64, strict=False)
     plain = (texts.str.strip_chars(_NUMBER_CHARS) == "") & numbers.is_finite()
-    return numbers.zip_with(
-        plain.fill_null(value=False), pl.Series([None], dtype=pl.Float64)
-    )
+    return numbers.zip_with(plain.fill_null(value=False), _NO_NUMBER)
 
 
 def _fast_durations(texts: pl.Series) -> pl.Series:
@@ -131,6 +131,9 @@ def _fast_sizes(texts: pl.Series) -> pl.Series:
 
 def _with_units(texts: pl.Series, units: dict[str, float], letters: str) -> pl.Series:
     """Return number times unit, null where the text is not a number and a unit."""
+    short = scaled_numbers(texts, units)
+    if short is not None and (short[1] | texts.is_null().to_numpy()).all():
+        return pl.Series(short[0]).zip_with(pl.Series(short[1]), _NO_NUMBER)
     digits = texts.str.strip_chars_end(letters)
     unit = texts.str.strip_chars_start("0123456789.")
     scale = unit.replace_strict(
@@ -138,12 +141,7 @@ def _with_units(texts: pl.Series, units: dict[str, float], letters: str) -> pl.S
     )
     numbers = digits.cast(pl.Float64, strict=False)
     plain = digits.str.contains(r"^[0-9]+(?:\.[0-9]+)?$")
-    return (
-        numbers.zip_with(
-            plain.fill_null(value=False), pl.Series([None], dtype=pl.Float64)
-        )
-        * scale
-    )
+    return numbers.zip_with(plain.fill_null(value=False), _NO_NUMBER) * scale
 
 
 def parse_size(text: str) -> float:

@@ -1,0 +1,48 @@
+"""Numbers with units by column: the same as reading them one by one."""
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loki_py.logql.literals import LiteralInvalid, parse_go_duration
+from loki_py.logql.stages.number_units import scaled_numbers
+
+NS_PER = {"ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 6e10, "h": 3.6e12}
+PIECES = st.sampled_from(
+    [*"0123456789.", "12", "0.5", "-", "+", " ", "s", "ms", "µs", "h", "m", "x", "é"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.none() | st.lists(PIECES, max_size=8).map("".join), min_size=1))
+def test_plain_durations_are_what_the_parser_reads(texts):
+    """Where the column is sure, the exact parser finds the same number."""
+    found = scaled_numbers(pl.Series(texts, dtype=pl.String), NS_PER)
+    assert found is not None
+
+    for text, value, plain in zip(texts, *found, strict=True):
+        if plain:
+            assert round(value) == parse_go_duration(text)
+
+
+def test_everyday_durations_are_plain():
+    """No everyday spelling is left to the slow parser."""
+    texts = ["0.123s", "1.5ms", "250µs", "17ns", "2h", "1m"]
+
+    values, plain = scaled_numbers(pl.Series(texts), NS_PER)
+
+    assert plain.all()
+    assert values.tolist() == [1.23e8, 1.5e6, 2.5e5, 17.0, 7.2e12, 6e10]
+
+
+def test_unknown_unit_is_not_plain():
+    """A text that no duration can be is left to the parser's error."""
+    _, plain = scaled_numbers(pl.Series(["5x", "5", "5.s", ".5s", "1e3s"]), NS_PER)
+
+    assert not plain.any()
+    for text in ("5x", "5"):
+        try:
+            parse_go_duration(text)
+        except LiteralInvalid:
+            continue
+        raise AssertionError(text)
