@@ -2,13 +2,12 @@
 
 import numpy as np
 import pyarrow as pa
+from fakes.logql_engine import units_of
 
 from loki_py.logql.parser import parse
 from loki_py.logql.plan import plan_of, run
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.matchers import selects
-from loki_py.model.scan import BatchUnit
 
 SECOND_NS = 1_000_000_000
 
@@ -28,25 +27,6 @@ def batch(rows):
             for name in names
         },
     )
-
-
-def units_of(batches):
-    """Return the function that finds the units of a scan in the batches."""
-
-    def find(scan):
-        units = []
-        for one in batches:
-            wanted = np.array([selects(scan.matchers, s) for s in one.streams])
-            times = one.timestamp_ns
-            inside = (times >= scan.start_ns) & (times < scan.end_ns)
-            part = one.filter(wanted[one.stream] & inside)
-            if len(part):
-                units.append(BatchUnit(part))
-        if scan.newest_first:
-            return sorted(units, key=lambda unit: -unit.max_ns)
-        return sorted(units, key=lambda unit: unit.min_ns)
-
-    return find
 
 
 def ask(text, *batches, start=0, end=100, step=1, **options):

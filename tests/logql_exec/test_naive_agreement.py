@@ -1,18 +1,13 @@
 """The engine on columns says what reading line by line says, for random queries."""
 
-import math
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from fakes.entry_batches import batch_of
+from fakes.logql_engine import engine_answer
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from engine import units_of
-from fakes.entry_batches import batch_of
 from naive.cases import (
     SECOND_NS,
     chance,
@@ -22,58 +17,16 @@ from naive.cases import (
     setting_of,
     some,
 )
+from naive.compare import alike, without_details
 from naive.evaluate import QueryFailed, Question, answer
 
 from loki_py.errors import QueryInvalid, RequestRejected
 from loki_py.logql import ast
 from loki_py.logql.parser import parse
-from loki_py.logql.plan import plan_of, run
-from loki_py.model.results import Matrix, Scalar, Streams
 
 CASES = 250
 CASES_NIGHTLY = 5_000
 """Of each of two tests."""
-
-
-def engine_answer(question, batches):
-    """Return the engine's answer in the shape of the naive one."""
-    plan = plan_of(
-        question.expr,
-        start_ns=question.start_ns,
-        end_ns=question.end_ns,
-        step_ns=question.step_ns,
-        limit=question.limit,
-        forward=question.forward,
-        interval_ns=question.interval_ns,
-        instant=question.instant,
-    )
-    data = run(plan, units_of(batches)).data
-    match data:
-        case Streams():
-            lines = data.line.to_pylist()
-            times = data.timestamp_ns.tolist()
-            return {
-                labels: [(times[row], lines[row]) for row in range(*ends)]
-                for labels, ends in zip(
-                    data.labels, pairwise(data.offsets), strict=True
-                )
-            }
-        case Matrix():
-            times = data.timestamp_ns.tolist()
-            return {
-                labels: {
-                    when: float(value)
-                    for when, value, there in zip(
-                        times, data.values[i], data.present[i], strict=True
-                    )
-                    if there
-                }
-                for i, labels in enumerate(data.labels)
-            }
-        case Scalar():
-            return data.value
-        case _:
-            return dict(zip(data.labels, data.values.tolist(), strict=True))
 
 
 def batches_of(rng, entries):
@@ -89,33 +42,6 @@ def outcome(ask, *args):
         return ask(*args)
     except (QueryFailed, RequestRejected):
         return "refused"
-
-
-def alike(ours, theirs):
-    """Return whether two answers are equal, numbers but for their last bits."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return list(ours) == list(theirs) and all(
-            alike(ours[key], theirs[key]) for key in ours
-        )
-    if isinstance(ours, float) and isinstance(theirs, float):
-        both_nan = math.isnan(ours) and math.isnan(theirs)
-        return both_nan or ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
-    return ours == theirs
-
-
-def without_details(found):
-    """Return a log answer without the words of errors, tested on their own."""
-    if not isinstance(found, dict):
-        return found
-    bare = {}
-    for labels, lines in found.items():
-        name = tuple(pair for pair in labels if pair[0] != "__error_details__")
-        bare.setdefault(name, []).extend(lines)
-    return found if list(bare) == list(found) else sorted_answer(bare)
-
-
-def sorted_answer(found):
-    return {labels: sorted(lines) for labels, lines in sorted(found.items())}
 
 
 def parsed(query):
