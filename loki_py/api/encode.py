@@ -93,7 +93,7 @@ def _shown_streams(streams: Streams) -> list[dict[str, Any]]:
     timestamps: list[str] = pa.array(streams.timestamp_ns).cast(pa.string()).to_pylist()
     columns: list[Iterable[Any]] = [timestamps, streams.line.to_pylist()]
     if streams.categories is not None:
-        columns.append(_shown_categories(streams.categories))
+        columns.append(shown_categories(streams.categories))
     rows = list(zip(*columns, strict=True))
     offsets = streams.offsets.tolist()
     return [
@@ -104,7 +104,7 @@ def _shown_streams(streams: Streams) -> list[dict[str, Any]]:
     ]
 
 
-def _shown_categories(categories: Categories) -> list[dict[str, dict[str, str]]]:
+def shown_categories(categories: Categories) -> list[dict[str, dict[str, str]]]:
     """Return the third element of each value; equal ones are one object."""
     known: dict[tuple[int, int], dict[str, dict[str, str]]] = {}
     shown = []

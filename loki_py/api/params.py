@@ -271,12 +271,20 @@ def parse_limit(text: str, *, default: int = LIMIT_DEFAULT) -> int:
     """
     if not text:
         return default
-    if not _INTEGER.fullmatch(text):
-        raise ValidationFailed(f"strconv.Atoi: parsing {quote(text)}: invalid syntax")
-    limit = _int64_of(text, "strconv.Atoi")
+    limit = parse_integer(text)
     if limit <= 0:
         raise ValidationFailed("limit must be a positive value")
     return min(limit, UINT32_MAX)
+
+
+def parse_integer(text: str) -> int:
+    """Return a whole number.
+
+    Raises: ValidationFailed.
+    """
+    if not _INTEGER.fullmatch(text):
+        raise ValidationFailed(f"strconv.Atoi: parsing {quote(text)}: invalid syntax")
+    return _int64_of(text, "strconv.Atoi")
 
 
 def parse_direction(text: str) -> bool:

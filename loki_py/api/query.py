@@ -1,6 +1,6 @@
 """Routes that answer questions: queries, labels, label values, series."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from loki_py.api.answers import JSON_HEADERS, Answer, Asked
@@ -47,7 +47,7 @@ class QueryRoutes:
         request = parse_range(
             asked.form,
             now_ns=self.clock.now_ns(),
-            categorized=_wants_categories(asked),
+            categorized=wants_categories(asked.headers),
             tags=_tags_of(asked),
         )
         return _answer_of(await self.queries.query_range(asked.tenant, request))
@@ -98,8 +98,9 @@ def _tags_of(asked: Asked) -> dict[str, str]:
     return parse_tags(asked.headers.get(_TAGS_HEADER, ""))
 
 
-def _wants_categories(asked: Asked) -> bool:
-    flags = asked.headers.get(_FLAGS_HEADER, "")
+def wants_categories(headers: Mapping[str, str]) -> bool:
+    """Return whether a request asks for labels by where they come from."""
+    flags = headers.get(_FLAGS_HEADER, "")
     return CATEGORIZE_LABELS in (flag.strip() for flag in flags.split(","))
 
 
