@@ -80,7 +80,7 @@ class OtlpRoute:
             name: value.decode("latin-1")
             for name, value in dict(scope["headers"]).items()
         }
-        tenant = self.context.tenancy.tenant_of(headers.get(b"x-scope-orgid", ""))
+        tenant = self.context.tenant_of_push(dict(scope["headers"]))
         caps = self.caps
         with Holding(caps.inflight) as holding:
             body = await read_body(

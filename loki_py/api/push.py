@@ -81,9 +81,7 @@ class PushRoute:
     async def _accept(self, scope: Scope, receive: Receive) -> None:
         self.context.check_running()
         headers = dict(scope["headers"])
-        tenant = self.context.tenancy.tenant_of(
-            headers.get(b"x-scope-orgid", b"").decode("latin-1")
-        )
+        tenant = self.context.tenant_of_push(headers)
         caps = self.caps
         with Holding(caps.inflight) as holding:
             body = await read_body(

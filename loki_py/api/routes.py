@@ -1,7 +1,9 @@
 """The one table of routes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loki_py.api.access import Access, access_of
 from loki_py.api.admin import AdminRoutes
 from loki_py.api.answers import AnswerRequest
 from loki_py.api.index import IndexRoutes
@@ -32,6 +34,11 @@ class Route:
     has_tenant: bool = True
     is_cancelled: bool = True
     while_starting: bool = False
+
+    @property
+    def access(self) -> Access:
+        """What it asks of its caller."""
+        return access_of(self.path, has_tenant=self.has_tenant)
 
 
 def admin_routes(admin: AdminRoutes) -> list[Route]:
@@ -144,6 +151,18 @@ def _admin_routes(admin: AdminRoutes) -> list[Route]:
         )
         for path, methods, answer in table
     ]
+
+
+def apart(routes: Sequence[Route]) -> tuple[list[Route], list[Route]]:
+    """Return the routes about logs, and those about the process.
+
+    What everybody may ask, as `/ready`, is among both.
+    """
+    for_all = {Access.OPEN, Access.KNOWN}
+    return (
+        [each for each in routes if each.has_tenant or each.access in for_all],
+        [each for each in routes if not each.has_tenant],
+    )
 
 
 def _named(path: str) -> str:

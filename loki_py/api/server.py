@@ -7,13 +7,16 @@ from typing import TypeAlias
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from loki_py.api.access import NOBODY
 from loki_py.api.answers import Answer, Asked, answer_of, compressed
 from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
 from loki_py.api.errors import TEXT_HEADERS, failure_of
 from loki_py.api.forms import FORM_BYTES_MAX, FORM_TYPE, Form, parse_form
+from loki_py.api.gate import admit, tell
 from loki_py.api.push import Scope, Send
 from loki_py.api.routes import Route
+from loki_py.api.tail import refuse
 from loki_py.errors import ClientGone
 from loki_py.runtime.logs import logger_of
 
@@ -31,6 +34,7 @@ def new_server(
     context: ApiContext,
     *,
     version: str,
+    sockets: Mapping[str, AsgiApp] | None = None,
 ) -> AsgiApp:
     """Return the whole HTTP side of the process as one ASGI application.
 
@@ -39,6 +43,7 @@ def new_server(
         pushes: who answers `POST` on a path without going through the table.
         context: what every route needs.
         version: of this program.
+        sockets: who answers websockets on a path.
     """
     table = FastAPI(
         title="loki_py",
@@ -60,7 +65,11 @@ def new_server(
         )
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
-        push = pushes.get(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] == "websocket":
+            socket = (sockets or {}).get(scope["path"], _no_such_socket)
+            await socket(scope, receive, send)
+            return
+        push = pushes.get(scope["path"])
         if push is None:
             await table(scope, receive, send)
         elif scope["method"] == "POST":
@@ -76,8 +85,10 @@ def _endpoint_of(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         started_ns = context.clock.monotonic_ns()
+        caller = NOBODY, ""
         try:
-            answer = await _answered(route, request, context, forms)
+            caller = admit(route, request.method, request.headers, context)
+            answer = await _answered(route, caller[1], request, context, forms)
         except Exception as error:  # noqa: BLE001  # every failure has an answer
             failure = failure_of(error)
             if failure.is_ours:
@@ -85,24 +96,26 @@ def _endpoint_of(
             answer = answer_of(failure)
         if context.compress_responses and _takes_gzip(request):
             answer = await compressed(answer)
+        tell(route, request, context, caller=caller, status=answer.status)
         context.metrics.observe(
             method=request.method,
             route=route.name,
             status=answer.status,
             duration_ns=context.clock.monotonic_ns() - started_ns,
         )
-        return Response(answer.body, answer.status, dict(answer.headers))
+        headers = {**dict(context.headers), **dict(answer.headers)}
+        return Response(answer.body, answer.status, headers)
 
     return endpoint
 
 
 async def _answered(
-    route: Route, request: Request, context: ApiContext, forms: BytesInFlight
+    route: Route,
+    tenant: str,
+    request: Request,
+    context: ApiContext,
+    forms: BytesInFlight,
 ) -> Answer:
-    tenant = ""
-    if route.has_tenant:
-        header = request.headers.get("x-scope-orgid", "")
-        tenant = context.tenancy.tenant_of(header)
     if not route.while_starting:
         context.check_running()
     asked = Asked(
@@ -158,6 +171,11 @@ async def _disconnected(request: Request) -> None:
 
 def _takes_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "")
+
+
+async def _no_such_socket(_scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()  # websocket.connect
+    await refuse(Answer(b"404 page not found\n", TEXT_HEADERS, 404), send)
 
 
 async def _no_such_route(_request: Request, error: Exception) -> Response:

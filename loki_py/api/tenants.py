@@ -1,10 +1,14 @@
 """Which tenant a request is for, by Loki's rules of `X-Scope-OrgID`."""
 
 import re
+from dataclasses import dataclass, field
 
 from loki_py.errors import TenantInvalid
 
 TENANT_BYTES_MAX = 150
+TENANTS_KEPT_MAX = 10_000
+"""Headers whose tenant is remembered; beyond, they are parsed every time."""
+
 _UNSUPPORTED = re.compile(r"[^a-zA-Z0-9!\-_.*'()]")
 
 
@@ -44,3 +48,30 @@ def _checked(text: str) -> str:
     if not tenant:
         raise TenantInvalid("no org id", status=401)
     return tenant
+
+
+@dataclass(slots=True)
+class Tenancy:
+    """Who a request is for.
+
+    Attributes:
+        enabled: with tenancy off, the header is ignored.
+    """
+
+    enabled: bool
+    no_auth_tenant: str = "fake"
+    _known: dict[str, str] = field(default_factory=dict)
+
+    def tenant_of(self, header: str) -> str:
+        """Return the tenant; `header` is "" where the request has none.
+
+        Raises: TenantInvalid.
+        """
+        if not self.enabled:
+            return self.no_auth_tenant
+        tenant = self._known.get(header)
+        if tenant is None:
+            tenant = parse_tenant(header)
+            if len(self._known) < TENANTS_KEPT_MAX:
+                self._known[header] = tenant
+        return tenant

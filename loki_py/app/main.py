@@ -71,6 +71,14 @@ def serve(
 
 
 @app.command()
+def token(name: Annotated[str, typer.Argument(help="Who will show it.")]) -> None:
+    """Make a token: the secret for a client, and what the server's file says of it."""
+    from loki_py.app.new_token import new_token  # noqa: PLC0415  # see the module
+
+    print(new_token(name))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as version_of  # noqa: PLC0415

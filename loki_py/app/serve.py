@@ -11,10 +11,17 @@ import contextlib
 import gc
 import signal
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
 
+from loki_py.app.websockets import (
+    MESSAGE_BYTES_MAX,
+    PING_S,
+    PONG_S_MAX,
+    WebSocketProtocol,
+)
 from loki_py.app.wiring import Wired, wire
 from loki_py.config.schema import Config
 from loki_py.errors import LokiError
@@ -48,14 +55,40 @@ def serve(config: Config) -> int:
 
 
 async def _serve(config: Config, wired: Wired) -> int:
+    settings = config.server
+    admin = None
     try:
-        listening = _listen(
-            config.server.http_listen_address, config.server.http_listen_port
-        )
+        listening = _listen(settings.http_listen_address, settings.http_listen_port)
+        if wired.admin_app is not None:
+            admin = _listen(settings.admin_listen_address, settings.admin_listen_port)
     except OSError as error:
         _log.error("cannot listen", error=str(error))
         return 1
-    server = _HttpServer(_http_settings(config, wired.app), wired.lifecycle)
+    async with _second_side(config, wired, admin):
+        return await _serve_on(listening, config, wired)
+
+
+@contextlib.asynccontextmanager
+async def _second_side(
+    config: Config, wired: Wired, listening: socket.socket | None
+) -> AsyncIterator[None]:
+    """Serve the second listener, where there is one, to the end of the block."""
+    if listening is None:
+        yield
+        return
+    server = _QuietServer(_http_settings(config, wired, wired.admin_app))
+    with listening:
+        _log.info("listening for admin calls", port=listening.getsockname()[1])
+        http = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await http
+
+
+async def _serve_on(listening: socket.socket, config: Config, wired: Wired) -> int:
+    server = _HttpServer(_http_settings(config, wired, wired.app), wired.lifecycle)
     with listening:
         address, port = listening.getsockname()[:2]
         _log.info("listening", address=address, port=port, target=config.target)
@@ -99,6 +132,15 @@ async def _run(lifecycle: Lifecycle, http: "asyncio.Task[None]") -> int:
     return 0
 
 
+class _QuietServer(uvicorn.Server):
+    """A server beside the one that hears signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Leave signals alone."""
+        yield
+
+
 class _HttpServer(uvicorn.Server):
     """A server that tells the life cycle first when it is told to stop."""
 
@@ -125,12 +167,17 @@ class _HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-def _http_settings(config: Config, app: Any) -> uvicorn.Config:
+def _http_settings(config: Config, wired: Wired, app: Any) -> uvicorn.Config:
+    tls = wired.certificates
     return uvicorn.Config(
         app,
         loop="none",
         http="httptools",
-        ws="none",
+        ws=WebSocketProtocol,
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PONG_S_MAX,
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -138,6 +185,7 @@ def _http_settings(config: Config, app: Any) -> uvicorn.Config:
         server_header=False,
         date_header=True,
         backlog=BACKLOG,
+        ssl_context_factory=None if tls is None else lambda *_: tls.context,
         timeout_keep_alive=max(1, config.server.http_idle_ns_max // 1_000_000_000),
         timeout_graceful_shutdown=max(1, config.server.shutdown_ns_max // 10**9),
     )

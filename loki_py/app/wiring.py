@@ -22,6 +22,7 @@ from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
 from loki_py.api.routes import (
     Route,
     admin_routes,
+    apart,
     index_routes,
     ingester_routes,
     query_routes,
@@ -31,6 +32,7 @@ from loki_py.api.server import AsgiApp, new_server
 from loki_py.app.cluster import AloneView, Cluster, retained, terminate
 from loki_py.app.data_lock import DataLock
 from loki_py.app.membership import Shutdown
+from loki_py.app.security import security_of
 from loki_py.app.stores import WiredStore, store_of
 from loki_py.app.targets import Role, is_clustered, roles_of
 from loki_py.config.schema import Config
@@ -47,6 +49,7 @@ from loki_py.querier.service import Querier
 from loki_py.querier.sources import Sources
 from loki_py.querier.store_reader import StoreReader
 from loki_py.ring.desc import InstanceDesc, InstanceState
+from loki_py.runtime.certificates import ServerCertificates
 from loki_py.runtime.clock import Clock, SystemClock
 from loki_py.runtime.lifecycle import Lifecycle, ReadinessCheck, Service
 from loki_py.runtime.logs import LogLevel
@@ -62,10 +65,17 @@ _NOT_IN_IDS = re.compile(r"[^a-z0-9-]+")
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """A process that is ready to be started."""
+    """A process that is ready to be started.
+
+    Attributes:
+        certificates: of the HTTP side, None without TLS.
+        admin_app: what a second listener serves, None without one.
+    """
 
     app: AsgiApp
     lifecycle: Lifecycle
+    certificates: ServerCertificates | None = None
+    admin_app: AsgiApp | None = None
 
 
 @dataclass(slots=True)
@@ -113,11 +123,25 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
     )
     common = _Common(config, clock, registry, overrides)
     parts = _parts_of(common, roles)
-    lifecycle = Lifecycle(_services_of(common, parts), _checks_of(parts))
+    tenancy = Tenancy(config.auth_enabled, config.no_auth_tenant)
+    security = security_of(config, tenancy, clock, registry)
+    services = {**security.services, **_services_of(common, parts)}
+    lifecycle = Lifecycle(services, _checks_of(parts))
     process = Process(
         config, version, registry, lifecycle, log_level, overrides, parts.flush
     )
-    return Wired(_http(common, process, parts), lifecycle)
+    context = ApiContext(
+        tenancy,
+        clock,
+        RequestMetrics(registry),
+        lambda: lifecycle.is_running,
+        config.frontend.compress_responses,
+        security.guard,
+        security.audit,
+        security.headers,
+    )
+    app, admin_app = _http(common, process, parts, context)
+    return Wired(app, lifecycle, security.certificates, admin_app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,16 +295,11 @@ def _query_routes(common: _Common, process: Process, parts: _Parts) -> list[Rout
     ]
 
 
-def _http(common: _Common, process: Process, parts: _Parts) -> AsgiApp:
-    """Return the HTTP side over the services."""
+def _http(
+    common: _Common, process: Process, parts: _Parts, context: ApiContext
+) -> tuple[AsgiApp, AsgiApp | None]:
+    """Return the HTTP side over the services, and what a second listener serves."""
     config = common.config
-    context = ApiContext(
-        Tenancy(config.auth_enabled, config.no_auth_tenant),
-        common.clock,
-        RequestMetrics(common.registry),
-        lambda: process.lifecycle.is_running,
-        config.frontend.compress_responses,
-    )
     routes = _routes(common, process, parts)
     pushes: dict[str, AsgiApp] = {}
     if parts.distributor is not None:
@@ -297,7 +316,11 @@ def _http(common: _Common, process: Process, parts: _Parts) -> AsgiApp:
             **dict.fromkeys(PUSH_ROUTES, push),
             **dict.fromkeys(OTLP_ROUTES, otlp),
         }
-    return new_server(routes, pushes, context, version=process.version)
+    admin_app = None
+    if config.server.admin_listen_address:
+        routes, of_process = apart(routes)
+        admin_app = new_server(of_process, {}, context, version=process.version)
+    return new_server(routes, pushes, context, version=process.version), admin_app
 
 
 def _ingester(common: _Common, store: ObjectStore) -> Ingester:

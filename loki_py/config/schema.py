@@ -24,6 +24,7 @@ from loki_py.config.sections import (
     Section,
     SizeBytes,
 )
+from loki_py.config.security_schema import HttpTlsConfig, SecurityConfig
 from loki_py.config.storage_schema import ChunkStoreConfig, StorageConfig
 from loki_py.config.units import NS_PER_S
 
@@ -46,10 +47,19 @@ LimitsSection = Annotated[
 
 
 class ServerConfig(Section):
-    """`server`: where the process listens, and how it stops."""
+    """`server`: where the process listens, and how it stops.
+
+    Attributes:
+        admin_listen_address: where metrics and everything else about the
+            process itself are served in place of the first listener; empty:
+            all of it is on the first.
+    """
 
     http_listen_address: str = "127.0.0.1"
     http_listen_port: Port = 3100
+    http_tls_config: HttpTlsConfig = HttpTlsConfig()
+    admin_listen_address: str = ""
+    admin_listen_port: Port = 3101
     grpc_listen_address: str = "127.0.0.1"
     grpc_listen_port: Port = 9095
     grpc_message_bytes_max: SizeBytes = Field(
@@ -157,10 +167,12 @@ class QuerierConfig(Section):
     Attributes:
         concurrent_max: queries that run at once in this process.
         threads_count: threads that read and evaluate; 0 means one per core.
+        tail_ns_max: after which a tail is closed; its client comes again.
     """
 
     concurrent_max: Count = Field(4, alias="max_concurrent")
     threads_count: int = Field(0, alias="worker_threads", ge=0)
+    tail_ns_max: DurationNs = Field(HOUR_NS, alias="tail_max_duration")
 
 
 class FrontendConfig(Section):
@@ -190,6 +202,7 @@ class Config(Section):
     auth_enabled: bool = False
     no_auth_tenant: str = "fake"
     server: ServerConfig = ServerConfig()
+    security: SecurityConfig = SecurityConfig()
     common: CommonConfig = CommonConfig()
     distributor: DistributorConfig = DistributorConfig()
     ingester: IngesterConfig = IngesterConfig()

@@ -1,0 +1,72 @@
+"""Files that are looked at again and again while the process runs."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from loki_py.errors import ConfigInvalid
+from loki_py.runtime.logs import logger_of
+
+_log = logger_of("reloading")
+
+
+class Reloader:
+    """Calls each `load` at the start and then every period; owns one task.
+
+    A `load` that raises ConfigInvalid ends the start; later it changes nothing,
+    and the metric and the log say so.
+    """
+
+    def __init__(
+        self,
+        loads: Mapping[str, Callable[[], None]],
+        *,
+        period_ns: int,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._loads = loads
+        self._period_s = period_ns / 1e9
+        self._task: asyncio.Task[None] | None = None
+        self._succeeded = Gauge(
+            "loki_py_reload_successful",
+            "Whether the last reading of the files was successful.",
+            ("what",),
+            registry=registry,
+        )
+
+    async def start(self) -> None:
+        """Load everything once, then again every period.
+
+        Raises: ConfigInvalid where the first loading fails.
+        """
+        for what, load in self._loads.items():
+            load()
+            self._succeeded.labels(what).set(1)
+        if self._loads:
+            self._task = asyncio.create_task(self._reload_forever())
+
+    async def stop(self) -> None:
+        """Load no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def reload(self) -> None:
+        """Load everything once more; failures are told, not raised."""
+        for what, load in self._loads.items():
+            try:
+                load()
+            except ConfigInvalid as error:
+                _log.error("not reloaded", what=what, error=str(error))
+                self._succeeded.labels(what).set(0)
+            else:
+                self._succeeded.labels(what).set(1)
+
+    async def _reload_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._period_s)
+            self.reload()
