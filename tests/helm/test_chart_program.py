@@ -168,6 +168,15 @@ def test_ingesters_of_each_zone_say_their_zone():
     assert started("everything", "read")[0][1].zone == "unzoned"
 
 
+@each_set
+def test_an_upgrade_takes_ingesters_of_one_zone_at_a_time(name):
+    for item in of_kind(name, "StatefulSet"):
+        is_zone = "loki-py/zone" in item["spec"]["selector"]["matchLabels"]
+        strategy = item["spec"]["updateStrategy"]["type"]
+
+        assert strategy == ("OnDelete" if is_zone else "RollingUpdate")
+
+
 def test_the_wal_may_have_a_volume_of_its_own():
     item = named("everything", "StatefulSet", "logs-loki-py-write-zone-a")
     claims = [c["metadata"]["name"] for c in item["spec"]["volumeClaimTemplates"]]

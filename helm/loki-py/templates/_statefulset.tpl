@@ -17,7 +17,13 @@ spec:
   serviceName: {{ $name }}-headless
   # All start at once after an outage; upgrades still go one by one.
   podManagementPolicy: Parallel
+  {{- if .zone }}
+  # StatefulSets know nothing of each other: left alone, an upgrade would take a pod
+  # of every zone, which may be every replica of a stream, at the same time.
+  updateStrategy: {type: OnDelete}
+  {{- else }}
   updateStrategy: {type: RollingUpdate}
+  {{- end }}
   minReadySeconds: 10
   selector:
     matchLabels:
