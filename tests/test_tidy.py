@@ -20,14 +20,14 @@ LAYERS = [
     ["transport"],
     ["distributor", "ingester", "querier", "compactor", "patterns"],
     ["api"],
-    ["app"],
+    ["app", "client"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Everything is pure unless it is listed here.
 MAY_DO_IO = {
-    "__main__", "app", "api", "runtime", "storage", "kv", "transport",
+    "__main__", "app", "api", "client", "runtime", "storage", "kv", "transport",
     "ring.holders", "ring.lifecycler", "ring.token_file", "ring.watcher",
     "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
     "distributor.replicated", "distributor.service",
