@@ -26,6 +26,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if told["type"] == "websocket.close":
             self.writable.set()
         await super().send(message)
+        if told["type"] == "websocket.http.response.body":
+            # uvicorn takes a refusal for an application that did not answer.
+            self.handshake_complete = True
 
     async def run_asgi(self) -> None:
         """Serve the socket, and break what is left of it some time later."""

@@ -29,6 +29,7 @@ from loki_py.api.routes import (
     ring_routes,
 )
 from loki_py.api.server import AsgiApp, new_server
+from loki_py.api.tail import TAIL_ROUTES, TailRoute
 from loki_py.app.cluster import AloneView, Cluster, retained, terminate
 from loki_py.app.data_lock import DataLock
 from loki_py.app.membership import Shutdown
@@ -48,6 +49,7 @@ from loki_py.querier.index_service import IndexQuerier
 from loki_py.querier.service import Querier
 from loki_py.querier.sources import Sources
 from loki_py.querier.store_reader import StoreReader
+from loki_py.querier.tail import TailMetrics, TailQuerier
 from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.certificates import ServerCertificates
 from loki_py.runtime.clock import Clock, SystemClock
@@ -275,12 +277,7 @@ def _query_routes(common: _Common, process: Process, parts: _Parts) -> list[Rout
     if parts.reader is None or parts.executor is None:
         return []
     clock, overrides = common.clock, common.overrides
-    if parts.cluster is not None:
-        source = parts.cluster.source
-        sources = Sources([source], parts.reader, source.suspect)
-    else:
-        assert parts.ingester is not None
-        sources = Sources([parts.ingester], parts.reader)
+    sources = _sources_of(parts, parts.reader)
     querier = Querier(sources, parts.executor, overrides, clock)
     index = IndexQuerier(querier, sources, parts.executor, overrides, clock)
     has_patterns = parts.patterns is not None
@@ -295,12 +292,41 @@ def _query_routes(common: _Common, process: Process, parts: _Parts) -> list[Rout
     ]
 
 
+def _sources_of(parts: _Parts, reader: StoreReader) -> Sources:
+    if parts.cluster is not None:
+        source = parts.cluster.source
+        return Sources([source], reader, source.suspect)
+    assert parts.ingester is not None
+    return Sources([parts.ingester], reader)
+
+
+def _tail_route(
+    common: _Common, parts: _Parts, context: ApiContext
+) -> TailRoute | None:
+    if parts.reader is None or parts.executor is None or parts.ingester is None:
+        return None
+    sources = _sources_of(parts, parts.reader)
+    tails = TailQuerier(
+        parts.ingester,
+        Querier(sources, parts.executor, common.overrides, common.clock),
+        parts.executor,
+        common.overrides,
+        common.clock,
+        TailMetrics(common.registry),
+        common.config.querier.tail_ns_max,
+    )
+    return TailRoute(tails, context)
+
+
 def _http(
     common: _Common, process: Process, parts: _Parts, context: ApiContext
 ) -> tuple[AsgiApp, AsgiApp | None]:
     """Return the HTTP side over the services, and what a second listener serves."""
     config = common.config
     routes = _routes(common, process, parts)
+    tail = _tail_route(common, parts, context)
+    if tail is not None:
+        routes += tail.routes()
     pushes: dict[str, AsgiApp] = {}
     if parts.distributor is not None:
         caps = PushCaps(
@@ -320,7 +346,14 @@ def _http(
     if config.server.admin_listen_address:
         routes, of_process = apart(routes)
         admin_app = new_server(of_process, {}, context, version=process.version)
-    return new_server(routes, pushes, context, version=process.version), admin_app
+    app = new_server(
+        routes,
+        pushes,
+        context,
+        version=process.version,
+        sockets={} if tail is None else dict.fromkeys(TAIL_ROUTES, tail),
+    )
+    return app, admin_app
 
 
 def _ingester(common: _Common, store: ObjectStore) -> Ingester:
