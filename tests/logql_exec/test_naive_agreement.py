@@ -7,7 +7,6 @@ from fakes.entry_batches import batch_of
 from fakes.logql_engine import engine_answer
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-
 from naive.cases import (
     SECOND_NS,
     chance,

@@ -94,6 +94,9 @@ def broken(rng, line):
     )
 
 
+ESCAPES = ["\x1b[31m", "\x1b[1;4", "\x1b]0;a title\x07", "\x1b(B", "\x9b2J", "\x1b"]
+
+
 def line_of(rng, *, dirty, kinds):
     found = fields(rng)
     kind = kinds[rng.randrange(len(kinds))]
@@ -110,7 +113,9 @@ def line_of(rng, *, dirty, kinds):
     if dirty and chance(rng, 25):
         line = broken(rng, line)
     if chance(rng, 10):
-        line = f"\x1b[31m{line}\x1b[0m" if dirty else line.replace("ok", "OK")
+        line = (
+            f"{some(rng, ESCAPES)}{line}\x1b[0m" if dirty else line.replace("ok", "OK")
+        )
     return line
 
 

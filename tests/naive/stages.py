@@ -1,8 +1,7 @@
 """Each stage of a pipeline for one row; False drops the row."""
 
-import re
-
 import re2
+from naive.escapes import without_escapes
 from naive.parsers import (
     JSON_OPEN,
     ParseStopped,
@@ -29,7 +28,6 @@ COMPARE = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
 }
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def passes(row, stages):
@@ -54,7 +52,7 @@ def apply(row, stage, stages):
         case ast.Keep():
             keep(row, stage.targets)
         case ast.Decolorize():
-            row.line = COLOUR.sub("", row.line)
+            row.line = without_escapes(row.line)
         case _:
             return parse(row, stage, stages)
     return True

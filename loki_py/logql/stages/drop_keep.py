@@ -7,10 +7,12 @@ from loki_py.logql.exec.frame import ERROR, ERROR_DETAILS, Frame, Mask
 from loki_py.logql.stages.label_filter import value_test
 from loki_py.logql.stages.stage import Apply, Wants
 
-_ANSI = (
-    r"[\x{001b}\x{009b}][\[\]()#;?]*(?:(?:(?:[a-zA-Z0-9]*(?:;[a-zA-Z0-9]*)*)?\x07)"
-    r"|(?:(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?[0-9A-PRZcf-ntqry=><~]))"
-)
+# ECMA-48 (ISO 6429) by its own terms, in the order in which they are tried.
+_CONTROL_SEQUENCE = r"(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]"  # parameters, final byte
+_SYSTEM_COMMAND = r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # window titles, links
+_CONTROL_STRING = r"\x1b[PX^_][^\x1b]*\x1b\\"  # for devices and programs
+_PLAIN_ESCAPE = r"\x1b[ -/]*[0-~]"  # character sets, cursor kept and restored
+_ESCAPES = f"{_CONTROL_SEQUENCE}|{_SYSTEM_COMMAND}|{_CONTROL_STRING}|{_PLAIN_ESCAPE}"
 
 
 def drop(stage: ast.Drop, wants: Wants) -> Apply:  # noqa: ARG001
@@ -59,9 +61,9 @@ def reads(stage: ast.Drop | ast.Keep) -> frozenset[str]:
 
 
 def decolorize(stage: ast.Decolorize, wants: Wants) -> Apply:  # noqa: ARG001
-    """Strip ANSI escape sequences from the lines."""
+    """Strip the escape sequences of terminals from the lines."""
 
     def apply(frame: Frame) -> None:
-        frame.line = frame.lines.str.replace_all(_ANSI, "")
+        frame.line = frame.lines.str.replace_all(_ESCAPES, "")
 
     return apply
