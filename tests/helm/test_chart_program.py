@@ -1,21 +1,14 @@
 """What the chart tells the program: its configuration, read by its own reader."""
 
-import yaml
 from chart_cases import PROGRAM, VALUE_SETS, containers, each_set, named, of_kind, pods
 
+from loki_py.app.targets import TARGETS, roles_of
 from loki_py.config.limits import Limits, parse_overrides
-from loki_py.config.loader import expand_env, parse_config
-from loki_py.config.ring_schema import RingConfig
-from loki_py.config.schema import CommonConfig
-
-NOT_YET = {"replication_factor", "instance_addr", "ring"} - {
-    field.alias or name for name, field in CommonConfig.model_fields.items()
-}
-"""Keys of `common` that the program's `Config` does not have yet."""
+from loki_py.config.loader import parse_config
 
 
 def started(name, component):
-    """Return the settings with which the pods of a component start."""
+    """Return settings and ring with which the pods of a component start."""
     found = []
     for _, labels, spec in pods(name):
         if labels["app.kubernetes.io/component"] != component:
@@ -27,11 +20,14 @@ def started(name, component):
         options = [arg.split("=", 1) for arg in container["args"] if "=" in arg]
         target = [value for option, value in options if option == "--target"]
         assignments = [value for option, value in options if option == "--set"]
-        found.append(
-            (config_text(name), environment, [*assignments, f"target={target[0]}"])
+        config = parse_config(
+            config_text(name),
+            environment=environment,
+            assignments=[*assignments, f"target={target[0]}"],
         )
+        found.append((config, config.common.ring))
     assert found
-    return [parsed(*each) for each in found]
+    return found
 
 
 def config_text(name):
@@ -40,16 +36,6 @@ def config_text(name):
         for item in of_kind(name, "ConfigMap")
         if "loki-py.yaml" in item["data"]
     )
-
-
-def parsed(text, environment, assignments):
-    whole = yaml.safe_load(expand_env(text, environment))
-    common = whole["common"]
-    ring = RingConfig.model_validate(common.get("ring") or {})
-    for key in NOT_YET:
-        common.pop(key, None)
-    config = parse_config(yaml.safe_dump(whole), assignments=assignments)
-    return config, ring
 
 
 def components(name):
@@ -70,6 +56,7 @@ def test_the_program_accepts_its_configuration(name):
             assert config.server.http_listen_address == "0.0.0.0"
             assert config.common.instance_id == "logs-0"
             assert config.common.path_prefix == "/var/loki-py"
+            assert roles_of(config) == TARGETS[config.target]
 
 
 @each_set
@@ -143,12 +130,13 @@ def test_instances_meet_in_an_external_etcd_with_password_and_certificates():
     ]
 
 
-def test_replication_is_told_where_there_is_a_ring():
-    common = yaml.safe_load(config_text("scalable"))["common"]
+def test_replication_and_address_are_told_where_there_is_a_ring():
+    [(config, _)] = started("scalable", "write")
+    [(alone, _)] = started("defaults", "single-binary")
 
-    assert common["replication_factor"] == 3
-    assert common["instance_addr"] == "${POD_IP}"
-    assert "replication_factor" not in yaml.safe_load(config_text("defaults"))["common"]
+    assert config.common.replication_factor == 3
+    assert config.common.instance_addr == "10.0.0.7"
+    assert (alone.common.replication_factor, alone.common.instance_addr) == (1, "")
 
 
 def test_ingesters_of_each_zone_say_their_zone():
