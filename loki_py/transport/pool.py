@@ -1,7 +1,8 @@
 """One client for each instance of a ring, made when it is first called.
 
-Owns the channels. An instance that came back at another address gets a new
-client; clients of instances that were not called for a while are closed.
+Owns the channels. An instance that started anew gets a new client, because the
+former one may still wait before it connects again; clients of instances that
+were not called for a while are closed.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ CLOSE_S_MAX = 5.0
 
 @dataclass(slots=True)
 class _Client:
-    address: str
+    """Attributes: process: where the instance is, and when it started."""
+
+    process: tuple[str, int]
     channel: Any
     ingester: GrpcIngester
     used_ns: int
@@ -78,7 +81,8 @@ class IngesterPool:
             return local
         now_ns = self._clock.monotonic_ns()
         client = self._clients.get(instance.instance_id)
-        if client is None or client.address != instance.address:
+        process = (instance.address, instance.started_ns)
+        if client is None or client.process != process:
             self._close_idle(instance.instance_id, now_ns)
             client = self._connected(instance, now_ns)
             self._clients[instance.instance_id] = client
@@ -105,7 +109,8 @@ class IngesterPool:
             call_ns_max=self._config.call_ns_max,
             message_bytes_max=grpc_config.message_bytes_max,
         )
-        return _Client(address, channel, ingester, now_ns)
+        process = (address, instance.started_ns)
+        return _Client(process, channel, ingester, now_ns)
 
     def _close_idle(self, replaced: str, now_ns: int) -> None:
         """Close the former client of an instance, and those nobody calls."""

@@ -31,6 +31,10 @@ class EtcdServer:
     def endpoint(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         binary = shutil.which("etcd")
         assert binary, "etcd is not installed: apt-get install etcd-server"
