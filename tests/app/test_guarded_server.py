@@ -1,0 +1,210 @@
+"""A process with security on: every route asks, and the audit log is told."""
+
+import json
+from hashlib import sha256
+
+import httpx
+import pytest
+
+from loki_py.api.access import Access
+from loki_py.app.wiring import wire
+from loki_py.config.loader import parse_config
+from loki_py.errors import ConfigInvalid
+from loki_py.runtime.logs import LogLevel
+
+CONFIG = """
+auth_enabled: true
+security:
+  enabled: true
+  audit_file: {folder}/audit.jsonl
+  tokens:
+  - {{name: reader, sha256: {reader}, tenants: [a], scopes: [read]}}
+  - {{name: writer, sha256: {writer}, tenants: [a], scopes: [write]}}
+  - {{name: root, sha256: {root}, tenants: ["*"], scopes: [read, write, admin]}}
+common:
+  path_prefix: {folder}
+"""
+BODY = b'{"streams":[{"stream":{"a":"b"},"values":[["%d","x"]]}]}'
+PUSH = "/loki/api/v1/push"
+OTLP = "/otlp/v1/logs"
+LABELS = "/loki/api/v1/labels"
+
+
+class Guarded:
+    """A running process, and a client of it."""
+
+    def __init__(self, folder):
+        hashes = {
+            name: sha256(name.encode()).hexdigest()
+            for name in ("reader", "writer", "root")
+        }
+        config = parse_config(CONFIG.format(folder=folder, **hashes))
+        self.wired = wire(config, LogLevel())
+        self.audit_file = folder / "audit.jsonl"
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.wired.app), base_url="http://test"
+        )
+
+    async def ask(self, method, path, secret="", **headers):
+        """Return the answer to a request that shows a secret."""
+        if secret:
+            headers["Authorization"] = f"Bearer {secret}"
+        return await self.client.request(method, path, headers=headers)
+
+    def calls(self):
+        """Return what the audit file holds."""
+        if not self.audit_file.exists():
+            return []
+        return [json.loads(line) for line in self.audit_file.read_text().splitlines()]
+
+
+@pytest.fixture
+async def guarded(tmp_path):
+    process = Guarded(tmp_path)
+    await process.wired.lifecycle.start()
+    yield process
+    await process.wired.lifecycle.stop()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "secret", "status"),
+    [
+        ("GET", LABELS, "", 401),
+        ("GET", LABELS, "nobody", 401),
+        ("GET", LABELS, "writer", 403),
+        ("GET", LABELS, "reader", 200),
+        ("POST", PUSH, "", 401),
+        ("POST", PUSH, "reader", 403),
+        ("POST", OTLP, "", 401),
+        ("POST", OTLP, "reader", 403),
+        ("GET", "/config", "reader", 403),
+        ("GET", "/metrics", "reader", 403),
+        ("GET", "/metrics", "root", 200),
+        ("POST", "/flush", "reader", 403),
+        ("POST", "/flush", "root", 204),
+        ("GET", "/loki/api/v1/status/buildinfo", "writer", 200),
+        ("GET", "/loki/api/v1/status/buildinfo", "", 401),
+        ("GET", "/ready", "", 200),
+    ],
+)
+async def test_each_route_asks_for_its_scope(guarded, method, path, secret, status):
+    answer = await guarded.ask(method, path, secret)
+
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["www-authenticate"] == 'Basic realm="loki_py"'
+
+
+async def test_push_goes_to_the_tenant_of_its_token(guarded):
+    headers = {"Authorization": "Bearer writer", "Content-Type": "application/json"}
+    now = await guarded.ask("GET", LABELS, "reader")
+
+    pushed = await guarded.client.post(
+        PUSH, content=BODY % 1_790_000_000_000_000_000, headers=headers
+    )
+    other = await guarded.ask("GET", LABELS, "reader", **{"X-Scope-OrgID": "b"})
+
+    assert now.status_code == 200
+    assert pushed.status_code in {204, 400}  # too old in years to come
+    assert other.status_code == 403
+
+
+async def test_security_headers_go_with_every_answer(guarded):
+    answer = await guarded.ask("GET", "/ready")
+
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_audit_log_names_who_did_what(guarded):
+    await guarded.ask("POST", "/log_level?log_level=debug", "root")
+    await guarded.ask("GET", LABELS, "reader")
+
+    [call] = guarded.calls()
+    assert call.pop("time").endswith("Z")
+    assert call == {
+        "who": "root",
+        "client": "127.0.0.1",
+        "method": "POST",
+        "route": "log_level",
+        "query": "log_level=debug",
+        "tenant": "",
+        "status": 200,
+    }
+
+
+async def test_audit_log_tells_of_the_refused(guarded):
+    for _ in range(3):
+        await guarded.ask("POST", "/flush", "nobody")
+
+    [call] = guarded.calls()
+    assert (call["who"], call["status"]) == ("anonymous", 401)
+
+
+async def test_no_secret_is_shown(guarded):
+    shown = await guarded.ask("GET", "/config", "root")
+
+    assert sha256(b"root").hexdigest() not in shown.text
+    assert "sha256: <secret>" in shown.text
+
+
+async def test_second_listener_takes_what_is_about_the_process(tmp_path):
+    wired = wire(
+        parse_config(
+            "",
+            assignments=[
+                f"common.path_prefix={tmp_path}",
+                "server.admin_listen_address=127.0.0.1",
+            ],
+        ),
+        LogLevel(),
+    )
+    statuses = {}
+    for name, app in (("first", wired.app), ("second", wired.admin_app)):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as one:
+            statuses[name] = [
+                (await one.get(path)).status_code
+                for path in ("/ready", "/metrics", "/config", LABELS)
+            ]
+
+    assert statuses == {"first": [503, 404, 404, 503], "second": [503, 200, 200, 404]}
+
+
+async def test_another_sites_page_flushes_nothing(tmp_path):
+    config = parse_config("", assignments=[f"common.path_prefix={tmp_path}"])
+    transport = httpx.ASGITransport(wire(config, LogLevel()).app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        answer = await client.post("/flush", headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("security: {enabled: true}", "neither tokens nor"),
+        ("security: {tokens: [{name: a}]}", "sha256: Field required"),
+        (
+            "security: {tokens: [{name: a, sha256: x, tenants: [a], scopes: [read]}]}",
+            "not 64 lower-case hex digits",
+        ),
+        (
+            "security: {tokens: [{name: a, sha256: %r, tenants: [a], scopes: [read]}]}"
+            % ("0" * 64),
+            "enabled is not true",
+        ),
+        ("security: {jwt: {jwks_file: x}}", "needs an audience"),
+    ],
+)
+def test_half_a_security_is_a_wrong_configuration(text, why):
+    with pytest.raises(ConfigInvalid, match=why):
+        parse_config(text)
+
+
+def test_every_access_is_a_scope_or_less():
+    assert {each.value for each in Access} - {"read", "write", "admin"} == {
+        "nothing",
+        "any token",
+    }
