@@ -13,13 +13,24 @@ import numpy as np
 import polars as pl
 
 from loki_py.logql.exec.frame import Mask
+from loki_py.logql.stages.key_values import (
+    Words,
+    bytes_below,
+    bytes_equal,
+    texts_of_spans,
+)
+from loki_py.logql.stages.line_views import WORD_BYTES, LineViews, numbers_of
 
 _SCALAR = r'(?:"[^"\\]*"|-?[0-9][-+.0-9eE]*|true|false)'
 _FLAT_PREFIX = (
     r'^[ \t]*\{[ \t]*(?:"[a-zA-Z_][a-zA-Z0-9_]*"[ \t]*:[ \t]*'
     rf"(?:{_SCALAR}|null)[ \t]*,[ \t]*)*?"
 )
+_SPACE, _QUOTE, _COLON = ord(" "), ord('"'), ord(":")
 _ABSENT = msgspec.Raw(b"")
+_EMPTY_KEY = r'""[ \t]*:'
+"""An empty name joins to nothing, so that what is in its object looks outer."""
+
 _PLAIN_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 
 
@@ -31,10 +42,44 @@ def first_fields(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
     What follows the field is not looked at.
     """
     key = rf'"{re.escape(name)}"[ \t]*:[ \t]*'
-    sure = lines.str.contains(rf"{_FLAT_PREFIX}{key}{_SCALAR}[ \t]*[,}}]")
+    found = lines.str.contains(rf"{_FLAT_PREFIX}{key}{_SCALAR}[ \t]*[,}}]")
+    sure = found.fill_null(value=False).to_numpy()
+    views = LineViews.of(lines)
+    if views is not None:
+        return _read_behind(views, f'"{name}"', sure)
     values = lines.str.extract(key + r'("[^"\\]*"|[^ \t,}]+)', 1)
     # A quoted value keeps its quotes until here, so that `""` is not missing.
-    return values.str.strip_chars('"'), sure.fill_null(value=False).to_numpy()
+    return values.str.strip_chars('"'), sure
+
+
+def _read_behind(views: LineViews, key: str, sound: Mask) -> tuple[pl.Series, Mask]:
+    """Return the scalars behind the quoted key's first place in sound lines.
+
+    That is sure where a colon follows at once, so that it is no string value.
+    """
+    place = views.lines.str.find(key, literal=True)
+    sure = sound & ~views.outside & place.is_not_null().to_numpy()
+    colon = np.where(sure, views.start + numbers_of(place, 0) + len(key.encode()), 0)
+    sure &= views.raw[colon] == _COLON
+    start = np.where(sure, colon + 1, 0)
+    start += views.raw[start] == _SPACE
+    sure &= (start + WORD_BYTES <= len(views.raw)) & (views.raw[start] > _SPACE)
+    quoted = views.raw[start] == _QUOTE
+    start += quoted
+    end, readable = views.stops(start, sure & quoted, _quotes_of)
+    bare_end, bare_readable = views.stops(start, sure & ~quoted, _ends_of_scalar)
+    end = np.where(quoted, end, bare_end)
+    sure &= readable | bare_readable
+    start = np.where(sure, start, 0)
+    return texts_of_spans(views.raw, views.words, start, end, sure), sure
+
+
+def _quotes_of(words: Words) -> Words:
+    return bytes_equal(words, b'"')
+
+
+def _ends_of_scalar(words: Words) -> Words:
+    return bytes_below(words, _SPACE + 1) | bytes_equal(words, b",}")
 
 
 class FieldDecoder:
@@ -103,6 +148,7 @@ def _ambiguous(lines: pl.Series, name: str) -> Mask:
     """Return the rows where another key than `name` may become that label too."""
     quoted = f'"{name}"'
     found = lines.str.count_matches(quoted, literal=True) > 1
+    found |= lines.str.contains(_EMPTY_KEY)
     found |= lines.str.contains(f'" {name}', literal=True)
     found |= lines.str.contains(f'{name} "', literal=True)
     pieces = name.split("_")

@@ -211,13 +211,19 @@ def stops_of(words: Words) -> Words:
 
     Those are bytes up to a space, `=` and `"`.
     """
-    stops = _bytes_below(words, _SPACE + 1)
-    for byte in (_EQUALS, _QUOTE):
-        stops |= _bytes_below(words ^ np.uint64(byte * _EVERY_BYTE), 1)
+    return bytes_below(words, _SPACE + 1) | bytes_equal(words, b'="')
+
+
+def bytes_equal(words: Words, wanted: bytes) -> Words:
+    """Return words whose lowest set bit is in the first byte that is one wanted."""
+    stops = np.zeros(len(words), np.uint64)
+    for byte in wanted:
+        stops |= bytes_below(words ^ np.uint64(byte * _EVERY_BYTE), 1)
     return stops
 
 
-def _bytes_below(words: Words, bound: int) -> Words:
+def bytes_below(words: Words, bound: int) -> Words:
+    """Return words whose lowest set bit is in the first byte below the bound."""
     # The usual trick: exact for the lowest such byte, which is the one asked for.
     return (words - np.uint64(bound * _EVERY_BYTE)) & ~words & _HIGH_BITS
 

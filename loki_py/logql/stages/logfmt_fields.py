@@ -19,8 +19,9 @@ from loki_py.logql.stages.extraction import (
     series_of,
 )
 from loki_py.logql.stages.json_scan import sanitized
-from loki_py.logql.stages.key_search import LineViews, values_in_lines
+from loki_py.logql.stages.key_search import may_be_searched, values_in_lines
 from loki_py.logql.stages.key_values import LineBuffer, values_of_key
+from loki_py.logql.stages.line_views import LineViews
 from loki_py.logql.stages.logfmt_scan import LogfmtInvalid, pairs
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -64,7 +65,9 @@ class _KeyReader:
     def __init__(self, lines: pl.Series) -> None:
         self.count = len(lines)
         self._lines = lines
-        self._views = LineViews.of(lines)
+        views = LineViews.of(lines)
+        searched = views is not None and may_be_searched(views)
+        self._views = views if searched else None
         self._buffer: LineBuffer | None = None
 
     def values(self, name: str) -> tuple[pl.Series, Mask]:
