@@ -1,6 +1,6 @@
 """Routes about the process itself: ready, metrics, config, flush, log level."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from loki_py.api.answers import NO_CONTENT, PLAIN_HEADERS, Answer, Asked
 from loki_py.api.encode import encode_json
-from loki_py.config.dump import print_config
+from loki_py.config.dump import Mode, print_config
 from loki_py.config.limits import Overrides
 from loki_py.config.schema import Config
 from loki_py.errors import ValidationFailed
@@ -16,6 +16,7 @@ from loki_py.runtime.lifecycle import Lifecycle
 from loki_py.runtime.logs import LogLevel
 
 _METRICS_HEADERS = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)
+_MODES: Mapping[str, Mode] = {"": "", "diff": "diff", "defaults": "defaults"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,21 @@ class AdminRoutes:
 
     async def config(self, asked: Asked) -> Answer:
         """Answer with the settings in force, the defaults, or the difference."""
-        mode = asked.form.get("mode")
-        if mode not in {"", "diff", "defaults"}:
-            raise ValidationFailed(f'unknown mode "{mode}"; it is diff or defaults')
-        return _text(print_config(self.process.config, mode=mode))  # type: ignore[arg-type]
+        return _text(print_config(self.process.config, mode=_mode_of(asked)))
+
+    async def runtime_config(self, asked: Asked) -> Answer:
+        """Answer with the limits of tenants that have their own."""
+        mode = _mode_of(asked)
+        overrides = self.process.overrides
+        defaults = overrides.defaults.to_mapping()
+        shown = {} if mode == "defaults" else overrides.tenants
+        limits = {name: each.to_mapping() for name, each in shown.items()}
+        if mode == "diff":
+            limits = {
+                tenant: {k: v for k, v in own.items() if v != defaults[k]}
+                for tenant, own in limits.items()
+            }
+        return _text(yaml.safe_dump({"overrides": limits}, sort_keys=False))
 
     async def tenant_limits(self, asked: Asked) -> Answer:
         """Answer with the limits in force for the tenant."""
@@ -97,6 +109,14 @@ class AdminRoutes:
         """Answer when everything that was held is in object storage."""
         await self.process.flush()
         return NO_CONTENT
+
+
+def _mode_of(asked: Asked) -> Mode:
+    wanted = asked.form.get("mode")
+    mode = _MODES.get(wanted)
+    if mode is None:
+        raise ValidationFailed(f'unknown mode "{wanted}"; it is diff or defaults')
+    return mode
 
 
 def _text(text: str, *, status: int = 200) -> Answer:

@@ -136,6 +136,7 @@ def _admin_routes(admin: AdminRoutes) -> list[Route]:
         ("/metrics", GET, admin.metrics),
         ("/services", GET, admin.services),
         ("/config", GET, admin.config),
+        ("/runtime_config", GET, admin.runtime_config),
         ("/log_level", GET_POST, admin.log_level),
         ("/loki/api/v1/status/buildinfo", GET, admin.build_info),
     ]

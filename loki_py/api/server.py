@@ -11,6 +11,7 @@ from loki_py.api.access import NOBODY
 from loki_py.api.answers import Answer, Asked, answer_of, compressed
 from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
+from loki_py.api.docs_page import docs_routes
 from loki_py.api.errors import TEXT_HEADERS, failure_of
 from loki_py.api.forms import FORM_BYTES_MAX, FORM_TYPE, Form, parse_form
 from loki_py.api.gate import admit, tell
@@ -55,7 +56,8 @@ def new_server(
         exception_handlers={HTTPException: _no_such_route},
     )
     forms = BytesInFlight(FORMS_BYTES_MAX)
-    for route in routes:
+    described = docs_routes(routes, list(pushes), version=version)
+    for route in (*routes, *described):
         table.add_api_route(
             route.path,
             _endpoint_of(route, context, forms),

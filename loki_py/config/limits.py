@@ -265,6 +265,14 @@ class Overrides(Protocol):
 
     def limits_of(self, tenant: str) -> Limits: ...
 
+    @property
+    def defaults(self) -> Limits: ...
+
+    @property
+    def tenants(self) -> Mapping[str, Limits]:
+        """The tenants that have limits of their own."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StaticOverrides:
