@@ -1,0 +1,103 @@
+"""A cluster of parts: who writes does not read, and members come and go."""
+
+import json
+import time
+
+import pytest
+from cluster.harness import Cluster, Load, check_found, told, until
+
+NAMES = ("ingester-0", "ingester-1", "ingester-2")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("parts")) as cluster:
+        yield cluster
+
+
+def test_parts_answer_as_a_whole(cluster):
+    """Pushes go to distributors, questions to queriers, entries to ingesters."""
+    for name in NAMES:
+        cluster.spawn(name, target="ingester")
+    distributor = cluster.spawn("distributor-0", target="distributor")
+    querier = cluster.spawn("querier-0", target="querier")
+    for node in cluster.nodes.values():
+        node.wait_ready()
+    with Load([distributor], asks=False) as load:
+        load.grows()
+
+    told("distributor, querier and three ingesters", load)
+    check_found(load, [querier])
+    with distributor.api() as api:
+        assert api.query_range(load.selector).status == 404
+        assert "ingester-0" in api.get("/ring").text
+        assert api.get("/services").text.count("=> Running") >= 5
+    with querier.api() as api:
+        assert api.push([({"a": "b"}, [(time.time_ns(), "x")])]).status == 404
+
+
+@pytest.mark.nightly
+def test_ingester_leaves_for_good_and_is_not_missed(cluster):
+    """What it held is in object storage before its last sign is taken away."""
+    ingesters = [cluster.nodes[name] for name in NAMES]
+    distributor = cluster.nodes["distributor-0"]
+    querier = cluster.nodes["querier-0"]
+    (newcomer,) = cluster.add("ingester-3", target="ingester")
+    with Load([distributor], asks=False) as load:
+        load.grows()
+        with ingesters[0].api() as api:
+            assert api.request("POST", "/ingester/shutdown").status == 204
+        until(lambda: ingesters[0].process.poll() is not None)
+        ingesters[0].process = None
+        load.grows()
+        cluster.nodes.pop("ingester-0")
+        with querier.api() as api:
+            assert "ingester-0" not in api.get("/ring").text
+        ingesters[1].kill()
+        load.grows()
+
+        check_found(load, [querier])
+        ingesters[1].spawn()
+        ingesters[1].wait_ready()
+    told("one left for good, one killed", load)
+    check_found(load, [querier])
+    assert newcomer.process is not None
+
+
+def test_instance_that_is_gone_is_missed_until_it_is_forgotten(cluster):
+    """A ring entry that ran out hides nobody; the operator decides."""
+    querier = cluster.nodes["querier-0"]
+    distributor = cluster.nodes["distributor-0"]
+    victims = [n for n in cluster.nodes.values() if "ingester" in n.name][-2:]
+    with Load([distributor], asks=False) as load:
+        load.grows()
+    for victim in victims:
+        victim.kill()
+        del cluster.nodes[victim.name]
+
+    def answer():
+        with querier.api() as api:
+            return api.query_range(load.selector, start=load.start_ns)
+
+    until(lambda: answer().status == 500)
+    until(lambda: _ring_without(querier, victims), seconds=60)
+    assert answer().status == 500
+    with querier.api() as api:
+        told_how = api.request(
+            "POST",
+            "/ring",
+            body=f"forget={victims[0].name}".encode(),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        )
+    assert told_how.status == 302
+    until(lambda: answer().status == 200)
+
+
+def _ring_without(node, victims):
+    """Return whether the entries of the victims ran out: no tokens are left."""
+    with node.api() as api:
+        answer = api.request("GET", "/ring", headers={"Accept": "application/json"})
+    tokens = {
+        shard["id"]: shard["tokens"] for shard in json.loads(answer.body)["shards"]
+    }
+    return all(tokens[victim.name] == [] for victim in victims)
