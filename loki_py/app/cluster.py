@@ -26,6 +26,7 @@ from loki_py.ring.settings import OwnInstance, RingSettings
 from loki_py.ring.watcher import RingWatcher
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.lifecycle import ReadinessCheck, Service
+from loki_py.transport.grpc_names import host_port
 from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
 from loki_py.transport.pool import IngesterPool
 
@@ -264,7 +265,7 @@ def address_of(config: Config) -> str:
         host = config.server.grpc_listen_address
         if host in _WILDCARDS:
             host = socket.gethostbyname(socket.gethostname())
-    return f"{host}:{config.server.grpc_listen_port}"
+    return host_port(host, config.server.grpc_listen_port)
 
 
 def retained(config: Config) -> Config:

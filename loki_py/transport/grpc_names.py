@@ -27,6 +27,12 @@ def method_of(name: str) -> str:
     return f"/{SERVICE}/{name}"
 
 
+def host_port(host: str, port: int) -> str:
+    """Return an address; one of IPv6 stands in brackets."""
+    bare = host.strip("[]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
 def size_options(message_bytes_max: int) -> Options:
     """Return the caps on messages."""
     return [

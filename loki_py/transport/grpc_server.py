@@ -109,7 +109,7 @@ class GrpcServer:
             maximum_concurrent_rpcs=settings.calls_max,
         )
         server.add_generic_rpc_handlers(self._handlers())
-        where = f"{settings.address}:{settings.port}"
+        where = names.host_port(settings.address, settings.port)
         try:
             if settings.tls.cert_file:
                 credentials = await asyncio.to_thread(_credentials_of, settings.tls)
