@@ -21,7 +21,7 @@ from loki_py.model.scan import (
     StreamRuns,
 )
 
-_NO_LINES = pa.array([], pa.large_string())
+_NO_LINES = pa.nulls(0, pa.large_string())
 
 FIRST_NS = np.iinfo(np.int64).min
 LAST_NS = np.iinfo(np.int64).max

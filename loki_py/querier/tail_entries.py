@@ -19,7 +19,7 @@ FRAME_LINE_BYTES_MAX = 256 << 10
 _Key: TypeAlias = tuple[Labels, Labels, Labels, int, str]
 
 NOTHING = TailEntries(
-    (), np.zeros(0, np.int64), np.zeros(0, np.int64), pa.array([], pa.large_string())
+    (), np.zeros(0, np.int64), np.zeros(0, np.int64), pa.nulls(0, pa.large_string())
 )
 
 
