@@ -2,10 +2,14 @@
 
 # ruff: noqa: RUF001 - look-alike letters are the point
 
+import functools
+import time
+
 import polars as pl
 import pytest
 import re2
 
+from loki_py.logql.regexps import RegexpInvalid, compile_regexp
 from loki_py.logql.stages.regex import Regex, anchored, rust_pattern
 
 TEXTS = [
@@ -14,6 +18,10 @@ TEXTS = [
     "日本語", "٣", "a_b", "a-b", "a.b", "x{2}", "[x]", "]", "^", "$", "\\", "a\\b",
     "\x0b", "\r\n", "foo\x00bar", "aaaa", "::1", "10.0.0.1", '"quoted"', "&&", "~~",
     "--", "a&&b", "\u2028", "\u0085", "\u00a0", "_", "Ω", "ω", "ß", "ẞ", "İ", "ı", "i",
+    "aB", "AB", "A\nB", "a\nB\n", "\n\n", "a\n", "\na", "xx", "abab", "aa",
+    "a-c", "a^", "|",
+    "日本", "ÀÉ", "à", "Σς", "\ufeff", "\u200b", "🙂",
+    "a🙂b", "10", "er", "\x7f", "\u017f",
 ]  # fmt: skip
 PATTERNS = [
     "", "a", "a|b", "a|", "^$", "^a", "a$", r"\Aa\z", ".", ".+", "(?s).", "(?s)a.b",
@@ -34,6 +42,7 @@ QUIET = re2.Options()
 QUIET.log_errors = False
 
 
+@functools.cache
 def compiled(pattern):
     try:
         return re2.compile(pattern, QUIET)
@@ -100,3 +109,29 @@ def test_null_never_matches():
     assert Regex(r"\pL*").found_in(pl.Series([None], dtype=pl.String)).tolist() == [
         False
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("a{1001}", "invalid repeat count"),
+        ("(a{1000}){1000}", "invalid repeat count"),
+        (r"\pL{1000}", "expression too large"),
+        (r"(\pL\PN){500}", "expression too large"),
+    ],
+)
+def test_pattern_that_would_compile_large_is_refused(pattern, why):
+    """A few characters cannot ask for much memory."""
+    with pytest.raises(RegexpInvalid, match=why):
+        compile_regexp(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(a*)*b", "(a|aa)+$", "(.*)(.*)(.*)x", "(a+)+$"])
+def test_pattern_that_backtracks_elsewhere_takes_linear_time(pattern):
+    """A hostile pattern over a long line costs what the line costs."""
+    lines = pl.Series(["a" * 100_000 + "c"])
+    began_ns = time.process_time_ns()
+
+    Regex(pattern).found_in(lines)
+
+    assert time.process_time_ns() - began_ns < 500_000_000
