@@ -3,11 +3,12 @@
 What a command needs is imported when it runs, so that each starts quickly.
 """
 
-import os
+import contextlib
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import typer
 
@@ -19,17 +20,39 @@ from loki_py.app.options import (
     Stats,
     Timezone,
     To,
+    bounds_of,
     connected,
+    has_colours,
+    moment_of,
     zone_of,
 )
 
+if TYPE_CHECKING:
+    from loki_py.app.ask import LogAsk
+    from loki_py.app.printing import Look
+
 PUSH_RETRIES = 10
 DEFAULT, RAW, JSONL = OUTPUTS = ("default", "raw", "jsonl")
+DELAY_S_MAX = 5
+LIMIT_MAX = 5_000
+
+Output = Annotated[str, typer.Option("--output", "-o", help="default, raw or jsonl.")]
+LabelsLength = Annotated[int, typer.Option(min=0, help="Pad labels.")]
+DelayFor = Annotated[
+    int,
+    typer.Option(
+        "--delay-for",
+        min=0,
+        max=DELAY_S_MAX,
+        help="Seconds to hold entries back, to put them in order.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register every client command."""
     app.command("query")(connected(query))
+    app.command("tail")(connected(tail))
     app.command("instant-query")(connected(instant_query))
     app.command("labels")(connected(labels))
     app.command("series")(connected(series))
@@ -48,39 +71,94 @@ def query(
     forward: Annotated[bool, typer.Option("--forward", help="Oldest first.")] = False,
     step: Annotated[str, typer.Option(help="Between samples, such as 1m.")] = "",
     interval: Annotated[str, typer.Option(help="Least time between entries.")] = "",
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="default, raw or jsonl.")
-    ] = DEFAULT,
+    output: Output = DEFAULT,
     no_labels: Annotated[bool, typer.Option("--no-labels")] = False,
     include_label: Annotated[list[str] | None, typer.Option()] = None,
     exclude_label: Annotated[list[str] | None, typer.Option()] = None,
     include_common_labels: Annotated[
         bool, typer.Option("--include-common-labels")
     ] = False,
-    labels_length: Annotated[int, typer.Option(min=0, help="Pad labels.")] = 0,
+    labels_length: LabelsLength = 0,
+    follow: Annotated[
+        bool, typer.Option("--tail", "-t", "--follow", "-f", help="And what comes.")
+    ] = False,
+    delay_for: DelayFor = 0,
     timezone: Timezone = "Local",
     quiet: Quiet = False,
     stats: Stats = False,
 ) -> None:
     """Ask a LogQL query over a range of time."""
     from loki_py.app.ask import Asker, LogAsk  # noqa: PLC0415
+
+    start_ns, end_ns = bounds_of(since, start, end)
+    asked = LogAsk(logql, start_ns, end_ns, limit, batch, forward, step, interval)
+    look = replace(
+        _look_of(output, timezone, include_label, exclude_label),
+        has_labels=not no_labels,
+        has_common_labels=include_common_labels,
+        label_width_min=labels_length,
+    )
+    client = LokiClient(target)
+    if follow:
+        _follow(asked, delay_for, client, look, quiet=quiet)
+    Asker(client, look, quiet=quiet, has_stats=stats).query(asked)
+
+
+def tail(
+    logql: Annotated[str, typer.Argument(metavar="QUERY", help="A log query.")],
+    *,
+    target: Target,
+    since: Since = "1h",
+    start: From = "",
+    limit: Annotated[int, typer.Option(min=1, help="Entries from before.")] = 30,
+    delay_for: DelayFor = 0,
+    output: Output = DEFAULT,
+    no_labels: Annotated[bool, typer.Option("--no-labels")] = False,
+    include_label: Annotated[list[str] | None, typer.Option()] = None,
+    exclude_label: Annotated[list[str] | None, typer.Option()] = None,
+    labels_length: LabelsLength = 0,
+    timezone: Timezone = "Local",
+    quiet: Quiet = False,
+) -> None:
+    """Show the entries of a log query as they come; the same as `query --tail`."""
+    from loki_py.app.ask import LogAsk  # noqa: PLC0415
+
+    start_ns, end_ns = bounds_of(since, start, "")
+    look = replace(
+        _look_of(output, timezone, include_label, exclude_label),
+        has_labels=not no_labels,
+        label_width_min=labels_length,
+    )
+    asked = LogAsk(logql, start_ns, end_ns, limit, 1, forward=True)
+    _follow(asked, delay_for, LokiClient(target), look, quiet=quiet)
+
+
+def _follow(
+    asked: "LogAsk", delay_s: int, client: LokiClient, look: "Look", *, quiet: bool
+) -> NoReturn:
+    """Show what comes until we are stopped, which is a good end."""
+    from loki_py.app.follow import FollowAsk, Follower  # noqa: PLC0415
+
+    ask = FollowAsk(asked.query, asked.start_ns, asked.limit or LIMIT_MAX, delay_s)
+    with contextlib.suppress(KeyboardInterrupt):
+        Follower(client, look, quiet=quiet).follow(ask)
+    raise typer.Exit
+
+
+def _look_of(
+    output: str, timezone: str, shown: list[str] | None, hidden: list[str] | None
+) -> "Look":
     from loki_py.app.printing import Look, Mode  # noqa: PLC0415
 
     if output not in OUTPUTS:
         raise typer.BadParameter(f"{output!r} is not one of {', '.join(OUTPUTS)}")
-    start_ns, end_ns = _bounds_of(since, start, end)
-    asked = LogAsk(logql, start_ns, end_ns, limit, batch, forward, step, interval)
-    look = Look(
+    return Look(
         mode=cast("Mode", output),
         zone=zone_of(timezone),
-        has_colours=_has_colours(),
-        has_labels=not no_labels,
-        has_common_labels=include_common_labels,
-        label_width_min=labels_length,
-        labels_shown=include_label or (),
-        labels_hidden=exclude_label or (),
+        has_colours=has_colours(),
+        labels_shown=shown or (),
+        labels_hidden=hidden or (),
     )
-    Asker(LokiClient(target), look, quiet=quiet, has_stats=stats).query(asked)
 
 
 def instant_query(
@@ -96,8 +174,8 @@ def instant_query(
     from loki_py.app.ask import Asker  # noqa: PLC0415
     from loki_py.app.printing import Look  # noqa: PLC0415
 
-    time_ns = _moment_of(now, "--now") if now else None
-    look = Look(has_colours=_has_colours())
+    time_ns = moment_of(now, "--now") if now else None
+    look = Look(has_colours=has_colours())
     asker = Asker(LokiClient(target), look, quiet=quiet, has_stats=stats)
     asker.instant_query(logql, limit=limit, time_ns=time_ns)
 
@@ -115,7 +193,7 @@ def labels(
     from loki_py.app.ask import Asker  # noqa: PLC0415
     from loki_py.app.printing import Look  # noqa: PLC0415
 
-    start_ns, end_ns = _bounds_of(since, start, end)
+    start_ns, end_ns = bounds_of(since, start, end)
     asker = Asker(LokiClient(target), Look(), quiet=quiet)
     asker.labels(name, start_ns=start_ns, end_ns=end_ns)
 
@@ -136,7 +214,7 @@ def series(
     from loki_py.app.ask import Asker  # noqa: PLC0415
     from loki_py.app.printing import Look  # noqa: PLC0415
 
-    start_ns, end_ns = _bounds_of(since, start, end)
+    start_ns, end_ns = bounds_of(since, start, end)
     asker = Asker(LokiClient(target), Look(), quiet=quiet)
     asker.series(
         matchers or (), start_ns=start_ns, end_ns=end_ns, analyze=analyze_labels
@@ -190,29 +268,3 @@ def _labels_of(pairs: "tuple[str, ...] | list[str]") -> dict[str, str]:
             raise typer.BadParameter(f"--label {pair!r} is not name=value")
         labels[name] = value
     return labels
-
-
-def _bounds_of(since: str, start: str, end: str) -> tuple[int, int]:
-    from loki_py.app.ask import now_ns  # noqa: PLC0415
-    from loki_py.app.moments import parse_since  # noqa: PLC0415
-
-    end_ns = _moment_of(end, "--to") if end else now_ns()
-    if start:
-        return _moment_of(start, "--from"), end_ns
-    try:
-        return end_ns - parse_since(since), end_ns
-    except ValueError as error:
-        raise typer.BadParameter(f"--since: {error}") from None
-
-
-def _moment_of(text: str, option: str) -> int:
-    from loki_py.app.moments import parse_moment  # noqa: PLC0415
-
-    try:
-        return parse_moment(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{option}: {error}") from None
-
-
-def _has_colours() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

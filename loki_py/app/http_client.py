@@ -151,13 +151,21 @@ class LokiClient:
             return http.client.HTTPConnection(
                 parts.hostname, parts.port, timeout=TIMEOUT_S
             )
-        context = ssl.create_default_context(cafile=self.target.ca_file)
-        if not self.target.verify_tls:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
         return http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=TIMEOUT_S, context=context
+            parts.hostname,
+            parts.port,
+            timeout=TIMEOUT_S,
+            context=tls_of(self.target),
         )
+
+
+def tls_of(target: Target) -> ssl.SSLContext:
+    """Return what the target asks of a TLS connection."""
+    context = ssl.create_default_context(cafile=target.ca_file)
+    if not target.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def path_of(path: str, params: Sequence[tuple[str, str]]) -> str:

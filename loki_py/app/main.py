@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from loki_py.app import client_commands, inspect_commands
+from loki_py.app import client_commands, index_commands, inspect_commands
 from loki_py.errors import ConfigInvalid, LokiError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 client_commands.add_to(app)
+index_commands.add_to(app)
 app.add_typer(inspect_commands.app, name="inspect")
 
 

@@ -1,6 +1,8 @@
 """Options that several commands share, under logcli's names."""
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, tzinfo
@@ -139,3 +141,32 @@ def zone_of(name: str) -> tzinfo | None:
     if name.lower() not in zones:
         raise typer.BadParameter(f"{name!r} is not Local or UTC")
     return zones[name.lower()]
+
+
+def bounds_of(since: str, start: str, end: str) -> tuple[int, int]:
+    """Return the interval that the options say, in nanoseconds."""
+    from loki_py.app.ask import now_ns  # noqa: PLC0415
+    from loki_py.app.moments import parse_since  # noqa: PLC0415
+
+    end_ns = moment_of(end, "--to") if end else now_ns()
+    if start:
+        return moment_of(start, "--from"), end_ns
+    try:
+        return end_ns - parse_since(since), end_ns
+    except ValueError as error:
+        raise typer.BadParameter(f"--since: {error}") from None
+
+
+def moment_of(text: str, option: str) -> int:
+    """Return the nanoseconds of an option's time."""
+    from loki_py.app.moments import parse_moment  # noqa: PLC0415
+
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
+
+
+def has_colours() -> bool:
+    """Return whether to show colours: on a terminal, unless told not to."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -12,7 +12,7 @@ from loki_py.model.labels import quote
 
 Mode: TypeAlias = Literal["default", "raw", "jsonl"]
 
-_BLUE, _RED, _PLAIN = "\x1b[34m", "\x1b[31m", "\x1b[0m"
+_BLUE, _RED, _BOLD, _PLAIN = "\x1b[34m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,10 @@ class Look:
     def blue(self, text: str) -> str:
         """Return `text`, blue on a terminal."""
         return f"{_BLUE}{text}{_PLAIN}" if self.has_colours else text
+
+    def bold(self, text: str) -> str:
+        """Return `text`, bold on a terminal."""
+        return f"{_BOLD}{text}{_PLAIN}" if self.has_colours else text
 
     def red(self, text: str) -> str:
         """Return `text`, red on a terminal."""

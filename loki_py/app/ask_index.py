@@ -1,0 +1,152 @@
+"""Asking what there is: statistics, volumes, detected fields."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from loki_py.app.ask import Params
+from loki_py.app.http_client import LokiClient
+from loki_py.app.printing import Look, print_samples, stats_lines
+
+_STATS = ("bytes", "chunks", "streams", "entries")
+_SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeAsk:
+    """What volumes are asked for.
+
+    Attributes:
+        targets: the labels to add up by; none for those of the query.
+        by_label: whether to add up by label name.
+        step: between the ends of spans; "" for one span.
+    """
+
+    query: str
+    start_ns: int
+    end_ns: int
+    limit: int
+    targets: Sequence[str] = ()
+    by_label: bool = False
+    is_range: bool = False
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsAsk:
+    """What fields are asked for; with a name, the values of that one."""
+
+    query: str
+    start_ns: int
+    end_ns: int
+    limit: int
+    line_limit: int
+    step: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAsker:
+    """Asks a server and prints what it says.
+
+    Attributes:
+        quiet: say nothing beside the result.
+        has_stats: say what the request cost.
+    """
+
+    client: LokiClient
+    look: Look
+    quiet: bool = False
+    has_stats: bool = False
+
+    def stats(self, query: str, *, start_ns: int, end_ns: int) -> None:
+        """Print how much a selector selects.
+
+        Raises: RequestFailed.
+        """
+        found = self._asked(
+            "/loki/api/v1/index/stats", _params(query, start_ns, end_ns)
+        )
+        print("{")
+        for name in _STATS:
+            value = int(found.get(name) or 0)
+            shown = print_size(value) if name == "bytes" else str(value)
+            print(f"  {self.look.blue(name)}: {shown}")
+        print("}")
+
+    def volume(self, asked: VolumeAsk) -> None:
+        """Print bytes by series.
+
+        Raises: RequestFailed.
+        """
+        params = _params(asked.query, asked.start_ns, asked.end_ns)
+        params.append(("limit", str(asked.limit)))
+        if asked.targets:
+            params.append(("targetLabels", ",".join(asked.targets)))
+        if asked.by_label:
+            params.append(("aggregateBy", "labels"))
+        if asked.step:
+            params.append(("step", asked.step))
+        name = "volume_range" if asked.is_range else "volume"
+        data = self._asked(f"/loki/api/v1/index/{name}", params)["data"]
+        if self.has_stats:
+            for line in stats_lines(data.get("stats", {}), self.look):
+                print(line, file=sys.stderr)
+        print(print_samples(data["result"]))
+
+    def fields(self, asked: FieldsAsk) -> None:
+        """Print fields with their types, or the values of one.
+
+        Raises: RequestFailed.
+        """
+        params = _params(asked.query, asked.start_ns, asked.end_ns)
+        params.append(("limit", str(asked.limit)))
+        params.append(("line_limit", str(asked.line_limit)))
+        if asked.step:
+            params.append(("step", asked.step))
+        if asked.name:
+            path = f"/loki/api/v1/detected_field/{asked.name}/values"
+            _print_lines(self._asked(path, params).get("values") or ())
+            return
+        found = self._asked("/loki/api/v1/detected_fields", params).get("fields") or ()
+        _print_lines(
+            sorted(
+                f"label: {self.look.bold(each['label'])}\t\t"
+                f"type: {self.look.bold(each['type'])}\t\t"
+                f"cardinality: {self.look.bold(str(each['cardinality']))}"
+                for each in found
+            )
+        )
+
+    def _asked(self, path: str, params: Params) -> Any:
+        if not self.quiet:
+            print(self.client.url_of(path, params), file=sys.stderr)
+        return msgspec.json.decode(self.client.get(path, params))
+
+
+def print_size(size_bytes: int) -> str:
+    """Return a size in powers of 1,000, one decimal below ten: `1.5kB`.
+
+    Source: humanize.Bytes, without its space.
+    """
+    if size_bytes < 10:
+        return f"{size_bytes}B"
+    value, unit = float(size_bytes), 0
+    while value >= 1000 and unit < len(_SIZE_UNITS) - 1:
+        value /= 1000
+        unit += 1
+    value = int(value * 10 + 0.5) / 10
+    digits = 1 if value < 10 else 0
+    return f"{value:.{digits}f}{_SIZE_UNITS[unit]}"
+
+
+def _params(query: str, start_ns: int, end_ns: int) -> Params:
+    return [("query", query), ("start", str(start_ns)), ("end", str(end_ns))]
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
