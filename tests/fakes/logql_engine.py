@@ -23,7 +23,7 @@ def units_of(batches):
             if len(part):
                 units.append(BatchUnit(part))
         if scan.newest_first:
-            return sorted(units, key=lambda unit: -unit.max_ns)
+            return sorted(units, key=lambda unit: unit.max_ns)[::-1]
         return sorted(units, key=lambda unit: unit.min_ns)
 
     return find

@@ -143,3 +143,16 @@ def test_literals_that_lines_must_hold_are_told_to_the_reader():
     (leaf,) = plan_of(expr, start_ns=0, end_ns=1).leaves
 
     assert leaf.scan.literals == ("x",)
+
+
+@pytest.mark.parametrize("last", [2, 3])
+def test_entries_of_one_time_in_two_units_come_in_reverse_of_their_arrival(last):
+    """How entries are cut into units does not show in the order of ties."""
+    older = batch([(A, 1, "first"), (A, 2, "second")])
+    newer = batch([(A, 2, "third"), (A, last, "fourth")])
+
+    forward = lines(ask(ALL, older, newer, forward=True))[(("app", "a"),)]
+    backward = lines(ask(ALL, older, newer))[(("app", "a"),)]
+
+    assert [line for _, line in forward] == ["first", "second", "third", "fourth"]
+    assert backward == forward[::-1]

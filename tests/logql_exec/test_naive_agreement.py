@@ -29,14 +29,9 @@ CASES_NIGHTLY = 5_000
 
 
 def batches_of(rng, entries):
-    """Return the entries in batches, cut at random places between two times.
-
-    Batches come in order of time, so arrival decides only within one.
-    """
+    """Return the entries in batches, cut at random places."""
     rows = [(e.stream, e.timestamp_ns, e.line, e.metadata) for e in entries]
-    places = {rng.randrange(len(rows)) for _ in range(2)} - {0}
-    cuts = [at for at in sorted(places) if rows[at - 1][1] < rows[at][1]]
-    cuts = [0, *cuts, len(rows)]
+    cuts = sorted({0, len(rows), *(rng.randrange(len(rows)) for _ in range(2))})
     return [batch_of(rows[low:high]) for low, high in pairwise(cuts)]
 
 

@@ -105,7 +105,8 @@ class LogEvaluator:
         """Return the result."""
         if self._held_rows > self._limit:
             self._cut_back()
-        return self._result(self._held)
+        # Arrival decides between equal times, and the newest unit was read first.
+        return self._result(self._held if self._forward else self._held[::-1])
 
     def _result(self, held: Sequence[EntryBatch]) -> Streams:
         frames = [
