@@ -59,6 +59,14 @@ class _Answer(msgspec.Struct):
     warnings: list[str] = []
 
 
+class _TailFrame(msgspec.Struct):
+    streams: msgspec.Raw
+    dropped: list[msgspec.Raw] | None = msgspec.field(
+        name="dropped_entries", default=None
+    )
+    flags: list[str] = msgspec.field(name="encodingFlags", default_factory=list)
+
+
 class _Names(msgspec.Struct):
     data: list[str] = []
 
@@ -140,15 +148,27 @@ def decode_rows(body: bytes, *, forward: bool) -> Rows:
             f"the answer is a {answer.data.kind}; metric queries are for"
             " query_samples and query_instant"
         )
-    rows = Rows(warnings=answer.warnings)
-    if CATEGORIZE_LABELS in answer.data.flags:
-        _add_categorized(rows, answer.data.result)
-    else:
-        for plain in msgspec.json.decode(answer.data.result, type=list[_Plain]):
-            _add(rows, plain.stream, list(zip(*plain.values, strict=True)))
+    rows = _rows_of(answer.data.result, answer.data.flags)
+    rows.warnings = answer.warnings
     times = rows.timestamp_ns
     order = sorted(range(len(times)), key=times.__getitem__, reverse=not forward)
     return rows.taken(order)
+
+
+def decode_tail_frame(frame: str | bytes) -> tuple[Rows, int]:
+    """Return a tail's entries in the order they came, and how many it left out."""
+    decoded = msgspec.json.decode(frame, type=_TailFrame)
+    return _rows_of(decoded.streams, decoded.flags), len(decoded.dropped or ())
+
+
+def _rows_of(streams: msgspec.Raw, flags: list[str]) -> Rows:
+    rows = Rows()
+    if CATEGORIZE_LABELS in flags:
+        _add_categorized(rows, streams)
+    else:
+        for plain in msgspec.json.decode(streams, type=list[_Plain] | None) or ():
+            _add(rows, plain.stream, list(zip(*plain.values, strict=True)))
+    return rows
 
 
 def _add_categorized(rows: Rows, result: msgspec.Raw) -> None:

@@ -8,6 +8,7 @@ until `close` has waited long enough.
 import threading
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from loki_py.client.bodies import JSON_HEADERS, PUSH, Item, bodies
@@ -62,6 +63,7 @@ class Delivery:
         self._queued_bytes = 0
         self._in_hand = 0
         self._is_flushing = False
+        self._flushes = 0
         self._is_closed = False
         self._thread: threading.Thread | None = None
         self.counts = Counts()
@@ -98,6 +100,7 @@ class Delivery:
         with self._changed:
             failed = self.counts.failed_attempts
             self._is_flushing = True
+            self._flushes += 1
             self._changed.notify_all()
             self._changed.wait_for(
                 lambda: not self._has_work() or self.counts.failed_attempts > failed,
@@ -156,6 +159,7 @@ class Delivery:
     def _deliver(self, body: bytes, count: int) -> None:
         attempt = 0
         while not self._is_closed:
+            flushes = self._flushes
             error = self._attempt(body)
             with self._changed:
                 if error is None or not error.is_worth_repeating:
@@ -166,9 +170,13 @@ class Delivery:
                 self.counts.failed_attempts += 1
                 self._changed.notify_all()
                 self._changed.wait_for(
-                    lambda: self._is_closed or self._is_flushing,
+                    # A flush cuts one pause short, not all of them.
+                    partial(self._is_over, flushes),
                     backoff_s(attempt, asked_s=error.retry_after_s),
                 )
+
+    def _is_over(self, flushes: int) -> bool:
+        return self._is_closed or self._flushes != flushes
 
     def _attempt(self, body: bytes) -> RequestFailed | None:
         try:

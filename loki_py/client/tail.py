@@ -8,12 +8,11 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
-import msgspec
-
+from loki_py.client.answers import CATEGORIZED, decode_tail_frame
 from loki_py.client.bodies import key_of
 from loki_py.client.connection import (
     BACKOFF_S_MAX,
@@ -22,6 +21,7 @@ from loki_py.client.connection import (
     backoff_s,
 )
 from loki_py.client.entries import NS_PER_S, Entry
+from loki_py.client.frames import Entries
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -31,26 +31,14 @@ TAIL = "/loki/api/v1/tail"
 OVERLAP_NS = 5 * NS_PER_S
 OVERLAP_ENTRIES_MAX = 10_000
 RESUME_LIMIT = 5000
-"""Entries at most that came while there was no connection and are given then."""
+"""Entries at most that are asked for again, with those that came meanwhile."""
 
 FRAME_BYTES_MAX = 64 << 20
 RECONNECTS_MAX = 8
 """Connections in a row that fail before the last failure is raised."""
 
-_MAX_DURATION = "reached tail max duration limit"
+_RESUMED = ("reached tail max duration limit", "slow reader")
 _PROTOCOL_CLOSES = {1002, 1003, 1007, 1008, 1009, 1010, 1011}
-
-
-class _Streams(msgspec.Struct):
-    stream: dict[str, str]
-    values: list[list[msgspec.Raw]]
-
-
-class _Frame(msgspec.Struct):
-    streams: list[_Streams] | None = None
-    dropped: list[msgspec.Raw] | None = msgspec.field(
-        name="dropped_entries", default=None
-    )
 
 
 class Overlap:
@@ -63,15 +51,20 @@ class Overlap:
 
     def is_new(self, entry: Entry) -> bool:
         """Note an entry; say whether it was not given before the interruption."""
-        identity = (entry.timestamp_ns, key_of(entry.labels), entry.line)
+        identity = (
+            entry.timestamp_ns,
+            key_of(entry.labels),
+            entry.line,
+            key_of(entry.metadata),
+        )
         if self._repeats[identity] > 0:
             self._repeats[identity] -= 1
             return False
         self._held.append((entry.timestamp_ns, identity))
         self._newest_ns = max(self._newest_ns, entry.timestamp_ns)
-        while (
-            self._held[0][0] < self._newest_ns - OVERLAP_NS
-            or len(self._held) > OVERLAP_ENTRIES_MAX
+        oldest_ns = self._newest_ns - OVERLAP_NS
+        while self._held and (
+            self._held[0][0] < oldest_ns or len(self._held) > OVERLAP_ENTRIES_MAX
         ):
             self._held.popleft()
         return True
@@ -103,7 +96,7 @@ class Tail:
         self._query = query
         self._start_ns = start_ns
         self._delay_s = delay_s
-        self._limit = limit
+        self._limit = self._limit_asked = limit
         self._overlap = Overlap()
         self._connection: ClientConnection | None = None
         self._closed = asyncio.Event()
@@ -124,8 +117,11 @@ class Tail:
         self._closed.set()
         if self._connection is not None:
             await self._connection.close()
+        # Where another task waits for the next entry, its iteration ends by itself.
+        with contextlib.suppress(RuntimeError):
+            await self._entries.aclose()
 
-    async def _run(self) -> AsyncIterator[Entry]:
+    async def _run(self) -> AsyncGenerator[Entry, None]:
         from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
 
         failures = 0
@@ -144,6 +140,9 @@ class Tail:
                 if refusal is not None:
                     raise refusal from closed
             except RequestFailed as failed:
+                if failed.status == 400 and self._limit != self._limit_asked:
+                    self._limit = self._limit_asked  # this tenant may not have more
+                    continue
                 if not failed.is_worth_repeating or failures > RECONNECTS_MAX:
                     raise
             if time.monotonic() - began_s > BACKOFF_S_MAX:
@@ -163,7 +162,7 @@ class Tail:
         try:
             return await connect(
                 self._url(),
-                additional_headers=self._server.sent_headers(),
+                additional_headers=self._server.sent_headers() | CATEGORIZED,
                 user_agent_header=None,
                 ssl=self._server.tls(),
                 max_size=FRAME_BYTES_MAX,
@@ -191,17 +190,11 @@ class Tail:
         return f"{base}{TAIL}?{urlencode(params)}"
 
     def _entries_of(self, frame: str | bytes) -> Iterator[Entry]:
-        decoded = msgspec.json.decode(frame, type=_Frame)
-        self.dropped_count += len(decoded.dropped or ())
-        for found in decoded.streams or ():
-            for value in found.values:
-                # What stands behind the line repeats labels that `stream` has.
-                timestamp, line = (
-                    msgspec.json.decode(part, type=str) for part in value[:2]
-                )
-                entry = Entry(found.stream, line, int(timestamp))
-                if self._overlap.is_new(entry):
-                    yield entry
+        rows, dropped = decode_tail_frame(frame)
+        self.dropped_count += dropped
+        for entry in Entries(rows):
+            if self._overlap.is_new(entry):
+                yield entry
 
     def _resume(self) -> None:
         start_ns = self._overlap.interrupt()
@@ -214,6 +207,6 @@ class Tail:
         told = closed.rcvd
         if told is None or told.code not in _PROTOCOL_CLOSES:
             return None
-        if told.reason == _MAX_DURATION:
+        if told.reason.startswith(_RESUMED):
             return None
         return RequestFailed(f"{self._server.url} closed: {told.reason}", status=400)
