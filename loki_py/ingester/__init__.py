@@ -1,6 +1,6 @@
 """Hold recent entries: durable at once, readable at once, flushed later.
 
-Reading order: `stream_table`, `head`, `generation`, `admission`, `rejections`,
-`selection` and `flush_policy` decide; `blockstore`, `cutter`, `flusher`,
-`recovery` and `service` act.
+Reading order: `stream_table`, `head`, `generation`, `state`, `admission`, `rejections`,
+`selection`, `cut`, `slices`, `flush_record` and `flush_policy` decide; `blockstore`,
+`block_units`, `cutter`, `flusher`, `flush_scheduler`, `recovery` and `service` act.
 """

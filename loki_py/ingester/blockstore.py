@@ -3,8 +3,8 @@
 Owns one folder:
 
     <generation>.blocks     the entries of one generation (docs/formats/blocks.md)
-    <ulid>.flushed          CRC-32C in hex, a space, JSON: a tenant's entries of
-                            these generations are in these packs
+    <ulid>.flushed          a tenant's entries of these generations are in these
+                            packs (docs/formats/flushed.md)
     *.damaged               what could not be read at a start, kept for people
 
 A tenant's part of a file goes through three states: *unflushed*; *hot*, flushed
@@ -23,12 +23,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 
 from loki_py.chunks.block_reader import BlockFile
-from loki_py.encoding.checksum import Buffer, crc32c
-from loki_py.errors import BadChecksum, CorruptData
+from loki_py.encoding.checksum import Buffer
+from loki_py.errors import CorruptData
+from loki_py.ingester.flush_record import FlushRecord, decode_record, encode_record
 from loki_py.ingester.stream_table import Refs
 from loki_py.runtime.logs import logger_of
 
@@ -42,26 +42,6 @@ MAPPED_BYTES_KEPT = 64 << 20
 
 
 log = logger_of("ingester")
-
-
-class FlushRecord(msgspec.Struct, frozen=True):
-    """A flush that is durable in the object store.
-
-    Attributes:
-        ulid: identity, ordered by time.
-        tenant: whose entries.
-        generations: the block files whose entries of the tenant were flushed.
-        packs: object keys of the packs that hold them.
-        flushed_ns: wall clock at which pack and index were durable.
-        duplicates: entries that several of the generations had.
-    """
-
-    ulid: str
-    tenant: str
-    generations: tuple[int, ...]
-    packs: tuple[str, ...]
-    flushed_ns: int
-    duplicates: int
 
 
 @dataclass(slots=True)
@@ -141,7 +121,7 @@ class BlockStore:
         )
         for path in sorted(self._folder.glob(f"*{FLUSHED_SUFFIX}")):
             try:
-                record = _decode_record(path.read_bytes())
+                record = decode_record(path.read_bytes())
             except CorruptData as error:
                 # What it says can be found out anew: its entries are flushed again.
                 self._set_aside(path, error)
@@ -193,7 +173,7 @@ class BlockStore:
     def write_record(self, record: FlushRecord) -> None:
         """Make a flush record durable. Blocking. Raises: OSError."""
         path = self._record_path(record.ulid)
-        _write_durably(path, [_encode_record(record)])
+        _write_durably(path, [encode_record(record)])
 
     def add_record(self, record: FlushRecord) -> None:
         """Note that the tenant's parts of these generations are flushed."""
@@ -279,25 +259,6 @@ class BlockStore:
 
     def _record_path(self, ulid: str) -> Path:
         return self._folder / f"{ulid}{FLUSHED_SUFFIX}"
-
-
-def _encode_record(record: FlushRecord) -> bytes:
-    body = msgspec.json.encode(record)
-    return b"%08x %s\n" % (crc32c(body), body)
-
-
-def _decode_record(data: bytes) -> FlushRecord:
-    """Return the record that a file holds.
-
-    Raises: CorruptData.
-    """
-    checksum, _, body = data.removesuffix(b"\n").partition(b" ")
-    if checksum != b"%08x" % crc32c(body):
-        raise BadChecksum(f"flush record of {len(data)} bytes changed")
-    try:
-        return msgspec.json.decode(body, type=FlushRecord)
-    except msgspec.ValidationError as error:
-        raise CorruptData(f"flush record is of another version: {error}") from error
 
 
 def _open_file(path: Path) -> LocalFile:

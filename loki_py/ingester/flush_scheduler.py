@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from loki_py.config.schema import IngesterConfig
 from loki_py.errors import CorruptData, LokiError, Unavailable
-from loki_py.ingester.blockstore import BlockStore, FlushRecord, LocalFile
+from loki_py.ingester.blockstore import BlockStore, LocalFile
 from loki_py.ingester.flush_policy import FlushPolicy, FlushReason, Unflushed
+from loki_py.ingester.flush_record import FlushRecord
 from loki_py.ingester.flusher import Flusher, FlushOutcome
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.state import IngesterState

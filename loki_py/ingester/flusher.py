@@ -15,7 +15,8 @@ import numpy as np
 from loki_py.chunks.pack_writer import PackWriter
 from loki_py.chunks.sorting import sort_and_deduplicate
 from loki_py.index.files import PackEntry, encode_index_file
-from loki_py.ingester.blockstore import FlushRecord, LocalFile
+from loki_py.ingester.blockstore import LocalFile
+from loki_py.ingester.flush_record import FlushRecord
 from loki_py.ingester.slices import Slice, StreamSize, slices_of
 from loki_py.model.batch import EntryBatch, Timestamps, concat
 from loki_py.model.labels import LabelSet
@@ -215,12 +216,12 @@ class Flusher:
         key = index_key(tenant, now_ns=now_ns, ulid=ulid, writer=self._instance_id)
         self._store.put(key, data)
         record = FlushRecord(
-            ulid,
-            tenant,
-            tuple(local.generation for local in files),
-            tuple(entry.key for entry in entries),
-            now_ns,
-            duplicates,
+            ulid=ulid,
+            tenant=tenant,
+            generations=tuple(local.generation for local in files),
+            packs=tuple(entry.key for entry in entries),
+            flushed_ns=now_ns,
+            duplicates=duplicates,
         )
         chunks_count = sum(len(entry.chunks) for entry in entries)
         return FlushOutcome(record, key, data, chunks_count)

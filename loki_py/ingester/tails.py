@@ -52,6 +52,9 @@ class Tail:
         self._dropped_count = 0
         self._closed = False
 
+    async def begun(self) -> None:
+        """Return at once: it began when it was made."""
+
     async def arrivals(self) -> Arrivals:
         """Return what came since the last call; wait while that is nothing."""
         await self._news.wait()
