@@ -45,7 +45,11 @@ def table_items(
 def _texts(column: Any) -> list[Any]:
     import pyarrow as pa  # noqa: PLC0415  # only who pushes tables pays
 
-    texts: list[Any] = column.cast(pa.large_string()).to_pylist()
+    kind = column.type
+    held = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (pa.types.is_string(held) or pa.types.is_string_view(held)):
+        column = column.cast(pa.large_string())
+    texts: list[Any] = column.to_pylist()
     return texts
 
 

@@ -122,6 +122,22 @@ def test_tables_of_every_library_are_pushed(store, client, convert):
     ]
 
 
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["7"]), pl.Int64])
+def test_columns_that_are_no_plain_text_are_pushed(store, client, kind):
+    frame = pl.DataFrame({"timestamp": [T], "line": ["one"], "app": ["7"]})
+
+    client.push_table(frame.with_columns(pl.col("app").cast(kind)), labels=["app"])
+
+    assert store.pushed[0]["stream"] == {"app": "7"}
+
+
+def test_a_table_with_a_missing_line_is_refused(client):
+    frame = pl.DataFrame({"timestamp": [T, T], "line": ["one", None]})
+
+    with pytest.raises(ValueError, match="1 rows have no line"):
+        client.push_table(frame, labels=[])
+
+
 def test_what_may_succeed_later_is_repeated(store, client):
     store.answers = [RequestFailed("busy", status=503), RequestFailed("gone"), b""]
 
