@@ -21,7 +21,7 @@ class Shown:
 
     def __init__(self, start_ns: int) -> None:
         self._start_ns = start_ns
-        self._newest_ns = start_ns
+        self._newest_ns = 0
         self._rows: deque[Row] = deque()
         self._again: Counter[Row] = Counter()
 

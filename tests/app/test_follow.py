@@ -1,0 +1,265 @@
+"""Following from the command line: what is shown, once, over broken connections."""
+
+import json
+import sys
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import websockets.sync.client
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.frames import Close
+from websockets.http11 import Response
+
+from loki_py.app import main, resume
+from loki_py.app.http_client import LokiClient
+from loki_py.app.paging import Row
+from loki_py.app.resume import Shown
+
+T = 1_767_225_600_000_000_000
+A = {"app": "a"}
+
+
+def stream(*values, labels=A):
+    return {
+        "stream": labels,
+        "values": [[str(T + at), line] for at, line in values],
+    }
+
+
+def frame(*streams, dropped=()):
+    told = {"streams": streams}
+    if dropped:
+        told["dropped_entries"] = dropped
+    return json.dumps(told)
+
+
+def closed(reason):
+    return ConnectionClosedError(Close(1011, reason), None)
+
+
+def refused(status, text):
+    return InvalidStatus(Response(status, "", Headers(), text))
+
+
+class FakeConnection:
+    def __init__(self, told):
+        self._told = iter(told)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def recv(self):
+        told = next(self._told, KeyboardInterrupt())
+        if isinstance(told, BaseException):
+            raise told
+        return told
+
+
+class FakeServer:
+    """One script a connection: frames and how it ends, or why it is refused."""
+
+    def __init__(self):
+        self.connections = []
+        self.asked = []
+        self.headers = None
+        self.stored = []
+        self.waits = []
+
+    def connect(self, url, *, additional_headers, **_):
+        self.asked.append(urlsplit(url))
+        self.headers = additional_headers
+        told = self.connections.pop(0)
+        if isinstance(told, BaseException):
+            raise told
+        return FakeConnection(told)
+
+    def call(self, _method, path, *_):
+        asked = dict(parse_qsl(urlsplit(path).query))
+        assert asked["direction"] == "FORWARD"
+        start_ns = int(asked["start"])
+        values = [value for value in self.stored if int(value[0]) >= start_ns]
+        found = [{"stream": A, "values": values}] if values else []
+        return json.dumps({"data": {"result": found}}).encode()
+
+    def params(self, connection):
+        return dict(parse_qsl(self.asked[connection].query))
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = FakeServer()
+    monkeypatch.setattr(websockets.sync.client, "connect", server.connect)
+    monkeypatch.setattr(LokiClient, "_call_once", server.call)
+    monkeypatch.setattr("time.sleep", server.waits.append)
+    return server
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["loki-py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tail", "x"),
+        ("query", "x", "--tail"),
+        ("query", "x", "-f"),
+        ("query", "-t", "x"),
+    ],
+)
+def test_entries_are_shown_as_they_come(server, run, command):
+    """In the server's order, with all their labels; stopping is a good end."""
+    other = stream((1, "two"), labels={"app": "b"})
+    server.connections = [[frame(stream((2, "one"))), frame(other)]]
+
+    status, out, _ = run(*command, "--timezone", "UTC")
+
+    assert status == 0
+    assert out == (
+        '2026-01-01T00:00:00Z {app="a"} one\n2026-01-01T00:00:00Z {app="b"} two\n'
+    )
+
+
+def test_options_become_parameters(server, run):
+    server.connections = [[]]
+
+    run(
+        *("tail", "x", "--from", "2026-01-01T00:00:00Z", "--limit", 7),
+        *("--delay-for", 3, "--org-id", "t", "--addr", "http://host:1/below/"),
+    )
+
+    assert server.asked[0].geturl().startswith("ws://host:1/below/loki/api/v1/tail?")
+    assert server.params(0) == {
+        "query": "x",
+        "start": str(T),
+        "limit": "7",
+        "delay_for": "3",
+    }
+    assert server.headers["X-Scope-OrgID"] == "t"
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("raw", "one\n"),
+        (
+            "jsonl",
+            '{"labels":{"app":"a"},"line":"one","timestamp":"2026-01-01T00:00:00Z"}\n',
+        ),
+    ],
+)
+def test_output_is_that_of_queries(server, run, output, line):
+    server.connections = [[frame(stream((0, "one")))]]
+
+    assert run("tail", "x", "-o", output, "-z", "UTC")[1] == line
+
+
+def test_broken_connection_is_taken_up_without_gap_or_repetition(server, run):
+    """What came in between is asked for page by page, however much it is."""
+    between = [[str(T + at), f"line {at}"] for at in range(2, 2_600)]
+    server.stored = [[str(T + 1), "one"], *between]
+    again = stream((1, "one"), (2_599, "line 2599"), (2_600, "last"))
+    server.connections = [
+        [frame(stream((1, "one"))), ConnectionClosedError(None, None)],
+        [frame(again)],
+    ]
+
+    _, out, err = run("tail", "x", "-o", "raw")
+
+    assert out.splitlines() == ["one", *(line for _, line in between), "last"]
+    assert "connection lost; connecting again" in err
+    assert server.params(1)["start"] == str(T + 1)
+    assert server.params(1)["limit"] == "5000"
+
+
+def test_end_of_the_longest_time_is_no_interruption(server, run):
+    server.connections = [
+        [frame(stream((1, "one"))), closed("reached tail max duration limit")],
+        [frame(stream((1, "one"), (1, "one")))],
+    ]
+
+    _, out, err = run("tail", "x", "-o", "raw")
+
+    assert out == "one\none\n"
+    assert "again" not in err
+    assert server.waits == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused(400, b"parse error\n"),
+        [closed("only log selector is supported")],
+    ],
+)
+def test_refused_query_is_told_and_not_repeated(server, run, refusal):
+    server.connections = [refusal]
+
+    status, _, err = run("tail", "x", "-q")
+
+    assert status == 1
+    assert "parse error (400)" in err or "only log selector is supported" in err
+
+
+def test_server_that_stays_away_is_given_up(server, run):
+    server.connections = [OSError("refused")] * 100
+
+    status, _, err = run("tail", "x", "-q")
+
+    assert status == 1
+    assert "no answer from http://localhost:3100: refused" in err
+    assert len(server.asked) == 11
+    assert max(server.waits) == 5
+
+
+def test_dropped_entries_are_told(server, run):
+    dropped = [{"timestamp": str(T), "labels": A}]
+    server.connections = [[frame(dropped=dropped)]]
+
+    _, out, err = run("tail", "x")
+
+    assert out == ""
+    assert f'dropped by the server, we are slow: {T} {{app="a"}}' in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--delay-for", 6), ("--output", "xml"), ("--limit", 0)]
+)
+def test_wrong_option_is_status_2(server, run, arguments):
+    assert run("tail", "x", *arguments)[0] == 2
+    assert server.asked == []
+
+
+def row(at, line="x"):
+    return Row(T + at, (("app", "a"),), line)
+
+
+def test_equal_rows_are_left_out_as_often_as_they_were_shown():
+    shown = Shown(T)
+    assert len(shown.fresh([row(1), row(1)])) == 2
+
+    assert shown.interrupt() == T + 1
+    assert shown.fresh([row(1), row(1), row(1)]) == [row(1)]
+
+
+def test_only_the_last_moments_are_remembered(monkeypatch):
+    monkeypatch.setattr(resume, "OVERLAP_ROWS_MAX", 3)
+    shown = Shown(T)
+
+    shown.fresh([row(0)])
+    shown.fresh([row(40 * 10**9)])
+    assert shown.interrupt() == T + 40 * 10**9
+    shown.fresh([row(41 * 10**9 + at) for at in range(3)])
+    assert shown.interrupt() == T + 41 * 10**9
