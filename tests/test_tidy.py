@@ -34,7 +34,7 @@ MAY_DO_IO = {
     "ingester.blockstore", "ingester.block_units", "ingester.cutter", "ingester.flusher",
     "ingester.flush_scheduler", "ingester.recovery", "ingester.service", "ingester.tails",
     "querier.store_reader", "querier.executor", "querier.leaf_run", "querier.service",
-    "querier.replicated", "querier.sources", "querier.index_repair", "querier.index_service", "querier.tail", "patterns.service",
+    "querier.replicated", "querier.replicated_feed", "querier.sources", "querier.index_repair", "querier.index_service", "querier.tail", "patterns.service",
 }  # fmt: skip
 IO_MODULES = {
     "aetcd", "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",

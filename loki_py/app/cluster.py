@@ -18,6 +18,7 @@ from loki_py.distributor.replicated import ReplicatedSink, ReplicationMetrics
 from loki_py.ingester.service import Ingester
 from loki_py.kv.abc import KvStore
 from loki_py.querier.replicated import ReplicatedSource
+from loki_py.querier.replicated_feed import ReplicatedFeed
 from loki_py.querier.store_reader import INDEX_REFRESH_NS
 from loki_py.ring.desc import InstanceDesc, InstanceState, RingDesc
 from loki_py.ring.holders import DataRing
@@ -128,6 +129,7 @@ class Cluster:
     Attributes:
         sink: all ingesters, for pushes.
         source: all ingesters, for queries.
+        feed: all ingesters, for tails.
         rings: by name, for their pages.
         membership: of our ingester, None where there is none.
     """
@@ -164,6 +166,12 @@ class Cluster:
             self._ring,
             self._pool.client_of,
             clock,
+            replication_factor=factor,
+            zone_aware=config.common.ring.zone_awareness_enabled,
+        )
+        self.feed = ReplicatedFeed(
+            self._ring,
+            self._pool.client_of,
             replication_factor=factor,
             zone_aware=config.common.ring.zone_awareness_enabled,
         )

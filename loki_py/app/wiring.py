@@ -303,11 +303,12 @@ def _sources_of(parts: _Parts, reader: StoreReader) -> Sources:
 def _tail_route(
     common: _Common, parts: _Parts, context: ApiContext
 ) -> TailRoute | None:
-    if parts.reader is None or parts.executor is None or parts.ingester is None:
+    feed = parts.cluster.feed if parts.cluster else parts.ingester
+    if parts.reader is None or parts.executor is None or feed is None:
         return None
     sources = _sources_of(parts, parts.reader)
     tails = TailQuerier(
-        parts.ingester,
+        feed,
         Querier(sources, parts.executor, common.overrides, common.clock),
         parts.executor,
         common.overrides,

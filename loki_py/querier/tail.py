@@ -191,6 +191,7 @@ class Tail:
         evaluator = TailEvaluator(query, categorized=request.categorized)
         following = service.feed.tail(self._tenant, query.matchers)
         try:
+            await following.begun()
             found = await self._backlog()
             overlap = Overlap(found)
             overlap_end_ns = service.clock.monotonic_ns() + OVERLAP_NS

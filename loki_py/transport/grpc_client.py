@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 import msgspec
-import numpy as np
 
 from loki_py.errors import BodyTooLarge, CorruptData, LokiError
 from loki_py.model.batch import EntryBatch
@@ -21,14 +20,15 @@ from loki_py.model.scan import Columns, Scan
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer, Selection
 from loki_py.transport.errors_on_wire import error_of
+from loki_py.transport.remote_tail import RemoteFollowing
 from loki_py.transport.remote_units import RemoteSelection
+from loki_py.transport.tailing import Following
 from loki_py.wire import messages as wire
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_batch import (
     decode_labels,
-    encode_batch,
-    encode_labels,
+    encode_own,
     shape_of,
 )
 from loki_py.wire.messages_select import (
@@ -61,15 +61,8 @@ class PushEncoder:
         last = self._last
         if last is not None and last[0] is batch and last[1] == tenant:
             return last[2], last[3]
-        used = np.zeros(len(batch.streams), np.bool_)
-        used[batch.stream] = True
-        present = np.flatnonzero(used)
-        number_of = np.zeros(len(used), np.uint32)
-        number_of[present] = np.arange(len(present), dtype=np.uint32)
-        positions: list[int] = present.tolist()
-        columns = encode_batch(batch, number_of[batch.stream])
+        columns, texts, positions = encode_own(batch)
         header = wire.PushAsked(tenant, len(columns), shape_of(batch))
-        texts = encode_labels([batch.streams[n] for n in positions])
         data = encode_message(header, [columns, texts])
         self._last = (batch, tenant, data, positions)
         asyncio.get_running_loop().call_soon(self._forget)
@@ -106,6 +99,7 @@ class GrpcIngester:
         self._read = channel.unary_stream(names.method_of(names.READ))
         self._release = channel.unary_unary(names.method_of(names.RELEASE))
         self._series = channel.unary_unary(names.method_of(names.SERIES))
+        self._tail = channel.unary_stream(names.method_of(names.TAIL))
         self._flush = channel.unary_unary(names.method_of(names.FLUSH))
         self._releases: set[asyncio.Task[None]] = set()
 
@@ -175,6 +169,12 @@ class GrpcIngester:
             return decode_labels(payload, self._labels) if answer.streams else ()
         except CorruptData as error:
             raise InstanceLost(self.instance_id, str(error)) from error
+
+    def tail(self, tenant: str, matchers: Sequence[Matcher]) -> Following:
+        """Follow it; see `EntryFeed.tail`."""
+        asked = wire.TailAsked(tenant, matchers_asked(matchers))
+        call = self._tail(encode_message(asked))
+        return RemoteFollowing(self.instance_id, call, self._labels, self._error_of)
 
     async def flush(self) -> None:
         """Flush it; see `IngesterClient.flush`."""

@@ -12,6 +12,7 @@ SELECT = "Select"
 READ = "Read"
 RELEASE = "Release"
 SERIES = "Series"
+TAIL = "Tail"
 FLUSH = "Flush"
 
 KEEPALIVE_MS = 10_000

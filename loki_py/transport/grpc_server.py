@@ -28,10 +28,12 @@ from loki_py.model.scan import ReadStats
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 from loki_py.transport import grpc_names as names
-from loki_py.transport.abc import IngesterClient, PushAnswer
+from loki_py.transport.abc import PushAnswer
 from loki_py.transport.errors_on_wire import rejection_of
 from loki_py.transport.read_unit import read_pieces
+from loki_py.transport.remote_tail import NO_ARRIVALS, encode_arrivals
 from loki_py.transport.sessions import Sessions
+from loki_py.transport.tailing import ServedIngester
 from loki_py.transport.tenants import check_tenant
 from loki_py.wire import messages as wire
 from loki_py.wire.label_cache import LabelCache
@@ -80,7 +82,7 @@ class GrpcServer:
 
     def __init__(
         self,
-        ingester: IngesterClient,
+        ingester: ServedIngester,
         settings: GrpcServerSettings,
         *,
         clock: Clock,
@@ -204,6 +206,20 @@ class GrpcServer:
         )
         return encode_message(wire.SeriesAnswered(len(found)), [encode_labels(found)])
 
+    async def tail(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
+        """Send what comes from now on, until the caller has enough."""
+        asked, _ = decode_message(data, wire.TailAsked)
+        check_tenant(asked.tenant)
+        following = self._ingester.tail(asked.tenant, matchers_of(asked.matchers))
+        try:
+            await following.begun()
+            yield NO_ARRIVALS
+            while True:
+                for message in encode_arrivals(await following.arrivals()):
+                    yield message
+        finally:
+            following.close()
+
     async def flush(self, data: bytes, _call: Call) -> bytes:
         """Write everything held to object storage."""
         decode_message(data, wire.FlushAsked)
@@ -226,7 +242,11 @@ class GrpcServer:
             name: grpc.unary_unary_rpc_method_handler(_answering(method))
             for name, method in unary.items()
         }
-        table[names.READ] = grpc.unary_stream_rpc_method_handler(_streaming(self.read))
+        streams = {names.READ: self.read, names.TAIL: self.tail}
+        table |= {
+            name: grpc.unary_stream_rpc_method_handler(_streaming(method))
+            for name, method in streams.items()
+        }
         health = {"Check": grpc.unary_unary_rpc_method_handler(self.health)}
         return (
             grpc.method_handlers_generic_handler(names.SERVICE, table),

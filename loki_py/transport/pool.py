@@ -15,9 +15,9 @@ import grpc
 from loki_py.config.grpc_schema import GrpcClientConfig, IngesterClientConfig
 from loki_py.ring.desc import InstanceDesc
 from loki_py.runtime.clock import Clock
-from loki_py.transport.abc import IngesterClient
 from loki_py.transport.grpc_client import GrpcIngester, PushEncoder
 from loki_py.transport.grpc_names import client_options
+from loki_py.transport.tailing import ServedIngester
 from loki_py.wire.label_cache import LabelCache
 
 CLIENTS_MAX = 1_000
@@ -47,7 +47,7 @@ class IngesterPool:
         config: IngesterClientConfig,
         *,
         clock: Clock,
-        local: dict[str, IngesterClient] | None = None,
+        local: dict[str, ServedIngester] | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -74,7 +74,7 @@ class IngesterPool:
         for client in clients.values():
             await client.channel.close()
 
-    def client_of(self, instance: InstanceDesc) -> IngesterClient:
+    def client_of(self, instance: InstanceDesc) -> ServedIngester:
         """Return whom to call for an instance."""
         local = self._local.get(instance.instance_id)
         if local is not None:

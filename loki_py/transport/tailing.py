@@ -6,6 +6,7 @@ from typing import Protocol
 
 from loki_py.model.batch import EntryBatch
 from loki_py.model.matchers import Matcher
+from loki_py.transport.abc import IngesterClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Arrivals:
 class Following(Protocol):
     """The entries of some streams from now on, until it is closed."""
 
+    async def begun(self) -> None:
+        """Return when nothing that becomes durable from now on is missed.
+
+        Raises: Unavailable.
+        """
+        ...
+
     async def arrivals(self) -> Arrivals:
         """Return what came since the last call; wait while that is nothing.
 
@@ -45,9 +53,13 @@ class EntryFeed(Protocol):
     def tail(self, tenant: str, matchers: Sequence[Matcher]) -> Following:
         """Return what follows new entries of matching streams.
 
-        Every entry that becomes durable after this call comes once, after it is
-        durable, or is counted as dropped where nobody took it in time.
+        Every entry that becomes durable after it has begun comes once, after it
+        is durable, or is counted as dropped where nobody took it in time.
 
         Raises: Unavailable.
         """
         ...
+
+
+class ServedIngester(IngesterClient, EntryFeed, Protocol):
+    """All that one ingester does for others."""

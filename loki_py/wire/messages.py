@@ -179,6 +179,29 @@ class SeriesAnswered(msgspec.Struct):
     streams: int
 
 
+class TailAsked(msgspec.Struct):
+    """Ask for what comes from now on."""
+
+    tenant: str
+    matchers: list[MatcherAsked]
+
+
+class TailTold(msgspec.Struct):
+    """Some of what came. Behind it: the batch, then its label texts.
+
+    The first message of an answer has no rows: it says that following began.
+
+    Attributes:
+        dropped: how many entries there was no room for.
+        is_dropped: whether the batch is of those.
+    """
+
+    batch_bytes: int
+    batch: BatchShape
+    dropped: int = 0
+    is_dropped: bool = False
+
+
 class FlushAsked(msgspec.Struct):
     """Ask to write everything held to object storage."""
 

@@ -78,6 +78,21 @@ def encode_batch(batch: EntryBatch, stream: "npt.NDArray[np.uint32]") -> Any:
     return pa.RecordBatch.from_arrays(columns, schema=schema).serialize()
 
 
+def encode_own(batch: EntryBatch) -> tuple[Any, bytes, list[int]]:
+    """Return a batch with only its own label sets: columns, texts, positions.
+
+    Positions are those of its label sets in the batch's `streams`.
+    """
+    used = np.zeros(len(batch.streams), np.bool_)
+    used[batch.stream] = True
+    present = np.flatnonzero(used)
+    number_of = np.zeros(len(used), np.uint32)
+    number_of[present] = np.arange(len(present), dtype=np.uint32)
+    positions: list[int] = present.tolist()
+    columns = encode_batch(batch, number_of[batch.stream])
+    return columns, encode_labels([batch.streams[n] for n in positions]), positions
+
+
 def decode_batch(
     payload: memoryview, shape: BatchShape, streams: Sequence[LabelSet]
 ) -> EntryBatch:

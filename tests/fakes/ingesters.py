@@ -10,6 +10,7 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import selects
 from loki_py.model.scan import BatchUnit
 from loki_py.transport.abc import PushAnswer, Selection
+from loki_py.transport.tailing import Arrivals
 
 
 def batch_of(rows, *, metadata=None):
@@ -51,6 +52,12 @@ class FakeIngester:
         self.answer = PushAnswer()
         self.packs_covered = frozenset()
         self.flushed = 0
+        self.tails = []
+
+    def tail(self, tenant, matchers):
+        tail = FakeTail(self, tenant, matchers)
+        self.tails.append(tail)
+        return tail
 
     async def push(self, tenant, batch):
         await self._trouble()
@@ -92,6 +99,34 @@ class FakeIngester:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
+
+
+class FakeTail:
+    """Follows a FakeIngester: what tests `bring` arrives."""
+
+    def __init__(self, ingester, tenant, matchers):
+        self.asked = (tenant, tuple(matchers))
+        self.closed = False
+        self._ingester = ingester
+        self._queue = asyncio.Queue()
+
+    async def begun(self):
+        await self._ingester._trouble()
+
+    async def arrivals(self):
+        came = await self._queue.get()
+        if isinstance(came, Exception):
+            raise came
+        return came
+
+    def close(self):
+        self.closed = True
+
+    def bring(self, *batches, dropped=(), dropped_count=0):
+        self._queue.put_nowait(Arrivals(batches, dropped, dropped_count))
+
+    def lose(self, error):
+        self._queue.put_nowait(error)
 
 
 def read_all(selection, columns, stats):

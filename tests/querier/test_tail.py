@@ -33,6 +33,9 @@ class FakeFeed:
         self.matchers = matchers
         return self
 
+    async def begun(self):
+        """It began when it was made."""
+
     async def arrivals(self):
         if self.told and self.coming.empty():
             self.asked_again.set()

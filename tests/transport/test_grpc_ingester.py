@@ -270,3 +270,37 @@ async def test_health_is_told():
 
         assert await check(b"") == b"\x08\x01"
         await channel.close()
+
+
+async def test_tail_is_followed_over_the_wire():
+    """What comes there comes here, in order, with what was dropped."""
+    ingester = FakeIngester()
+    one, two = batch_of([(A, 1, "one")]), batch_of([(B, 2, "two"), (A, 3, "three")])
+    async with served(ingester) as (client, _):
+        tail = client.tail("t", EVERY_APP)
+        await tail.begun()
+        ingester.tails[0].bring(one, two)
+        ingester.tails[0].bring(dropped=(one,), dropped_count=5)
+        came = [await tail.arrivals() for _ in range(4)]
+        tail.close()
+        async with asyncio.timeout(5):
+            while not ingester.tails[0].closed:  # noqa: ASYNC110  # nothing tells it
+                await asyncio.sleep(0.001)
+
+    assert ingester.tails[0].asked == ("t", EVERY_APP)
+    assert [rows_of(b) for c in came[:2] for b in c.batches] == [
+        rows_of(one),
+        rows_of(two),
+    ]
+    assert came[2].dropped_count == 5
+    assert rows_of(came[3].dropped[0]) == rows_of(one)
+
+
+async def test_tail_of_an_instance_that_went_away_is_lost():
+    ingester = FakeIngester()
+    async with served(ingester) as (client, server):
+        tail = client.tail("t", EVERY_APP)
+        await tail.begun()
+        await server._server.stop(0)
+        with pytest.raises(InstanceLost):
+            await tail.arrivals()
