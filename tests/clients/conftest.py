@@ -45,6 +45,14 @@ def server():
 
 
 @pytest.fixture
+def fresh_server():
+    """A store that holds nothing but what the test pushes."""
+    with Server() as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture
 def api(server):
     with Api(server.port) as api:
         yield api

@@ -7,19 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.server import Server
-
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 DEFAULT_URL = "http://127.0.0.1:3100"
 ARROW = re.compile(r"#\s*→\s*(.*)$")
-
-
-@pytest.fixture
-def fresh_server():
-    """A store that holds nothing but what the page pushes."""
-    with Server() as server:
-        server.start()
-        yield server
 
 
 @pytest.fixture(autouse=True)
