@@ -13,5 +13,5 @@ def new_token(name: str) -> str:
     return (
         f"# For the client; it is written down nowhere else:\n{secret}\n"
         "# For the server, below security.tokens:\n"
-        f"- {{name: {name}, sha256: {digest}, tenants: [fake], scopes: [read]}}"
+        f"- {{name: {name}, sha256: '{digest}', tenants: [fake], scopes: [read]}}"
     )
