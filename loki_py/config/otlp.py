@@ -107,9 +107,7 @@ def _parse_rules(value: object) -> OtlpRules:
         _rules_of("attributes_config", resource.get("attributes_config")),
         scope,
         _rules_of("log_attributes", given.get("log_attributes")),
-        parse_named(
-            "ignore_defaults", BOOLEAN, resource.get("ignore_defaults", False)
-        ),
+        parse_named("ignore_defaults", BOOLEAN, resource.get("ignore_defaults", False)),
         parse_named(
             "severity_text_as_label",
             BOOLEAN,
