@@ -68,16 +68,13 @@ def new_server(
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            socket = (sockets or {}).get(scope["path"], _no_such_socket)
-            await socket(scope, receive, send)
-            return
-        push = pushes.get(scope["path"])
-        if push is None:
-            await table(scope, receive, send)
-        elif scope["method"] == "POST":
-            await push(scope, receive, send)
+            answer = (sockets or {}).get(scope["path"], _no_such_socket)
+        elif scope["path"] in pushes:
+            is_push = scope["method"] == "POST"
+            answer = pushes[scope["path"]] if is_push else Response(status_code=405)
         else:
-            await Response(status_code=405)(scope, receive, send)
+            answer = table
+        await answer(scope, receive, send)
 
     return entry
 
