@@ -334,13 +334,15 @@ def range_query(rng, setting, *, exact):
     )
     function = some(rng, functions)
     unwrap = some(rng, ["status", "latency", "id", "bytes(size)", "duration(took)"])
+    # All labels together make nearly every entry a series of its own.
+    few = "| keep app, status, latency, id, size, took" if chance(rng, 30) else ""
+    few = "| keep app, " + unwrap.strip(")").split("(")[-1] if chance(rng, 60) else few
     group = f" {grouping(rng)}" if function not in UNGROUPED and chance(rng, 40) else ""
     quantile = ""
     if function == "quantile_over_time":
         quantile = some(rng, ["0.5, ", "0.99, ", "0, ", "1, ", "1.5, "])
-    return (
-        f"{function}({quantile}{head} | unwrap {unwrap} {clean} {window(rng)}){group}"
-    )
+    samples = f"{head} {few} | unwrap {unwrap} {clean} {window(rng)}"
+    return f"{function}({quantile}{samples}){group}"
 
 
 VECTORS = ["sum", "sum", "avg", "count", "min", "max"]
@@ -381,6 +383,11 @@ def binary_query(rng, inner):
     op = some(rng, ["+", "-", "*", "/", ">", "<= bool", "and", "or", "unless"])
     exact = op[0] in "><"
     left, right = inner(exact=True) if exact else inner(), inner(exact=True)
+    if chance(rng, 15) and not op[0].isalpha():
+        one = f'sum by (app, env) (count_over_time({{env="prod"}} {window(rng)}))'
+        if chance(rng, 50):
+            return f"({left}) {op} on (app) group_left (env) ({one})"
+        return f"({one}) {op} on (app) group_right (env) ({left})"
     if chance(rng, 10):
         right = some(rng, ["vector(1)", "vector(0)"])
     matching = ""
@@ -388,7 +395,7 @@ def binary_query(rng, inner):
         names = some(rng, ["app", "app", "app, env", "level", ""])
         matching = f" {some(rng, ['on', 'on', 'ignoring'])} ({names})"
         if op not in {"and", "or", "unless"} and chance(rng, 50):
-            include = some(rng, ["", " (env)"])
+            include = some(rng, ["", " (env)", " (env, level)"])
             matching += f" {some(rng, ['group_left', 'group_right'])}{include}"
         left = (
             f"sum by ({some(rng, ['app', 'app', 'app, env', 'app, level'])}) ({left})"

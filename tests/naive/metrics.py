@@ -178,7 +178,7 @@ def best(node, groups):
 
     def place(member):
         labels, value = member
-        return (math.isnan(value), sign * value, labels)
+        return math.isnan(value), 0 if math.isnan(value) else sign * value, labels
 
     return {
         labels: value
