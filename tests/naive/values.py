@@ -20,6 +20,7 @@ ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 
 def number(text):
     """Return the float that the text is, None where it is none."""
+    text = re.sub(r"(?<=[0-9])_(?=[0-9])", "", text)
     if FLOAT.fullmatch(text):
         return float(text)
     sign = -1 if text.startswith("-") else 1
