@@ -43,12 +43,14 @@ class Failure:
 
     Attributes:
         is_ours: whether the cause is worth a line in our log.
+        is_unforeseen: whether nobody raised it on purpose.
     """
 
     status: int
     text: str
     is_ours: bool = False
     headers: Headers = TEXT_HEADERS
+    is_unforeseen: bool = False
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -70,7 +72,7 @@ def failure_of(error: BaseException) -> Failure:
         case BaseExceptionGroup():
             return _failure_of_many([failure_of(one) for one in error.exceptions])
         case _:
-            return Failure(500, INTERNAL_TEXT, is_ours=True)
+            return Failure(500, INTERNAL_TEXT, is_ours=True, is_unforeseen=True)
 
 
 def _more_headers_of(error: LokiError) -> Headers:

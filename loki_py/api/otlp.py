@@ -54,6 +54,7 @@ class OtlpRoute:
         except Exception as error:  # noqa: BLE001  # every failure has an answer
             failure = otlp_failure_of(error)
             status = failure.status
+            context.metrics.panics.inc(failure.is_unforeseen)
             if failure.is_ours:
                 self._tell(status, error)
             await send_failure(failure, _body_of(failure), send)

@@ -58,6 +58,7 @@ class PushRoute:
         except Exception as error:  # noqa: BLE001  # every failure has an answer
             failure = failure_of(error)
             status = failure.status
+            context.metrics.panics.inc(failure.is_unforeseen)
             if failure.is_ours:
                 self._tell(status, error)
             await send_failure(failure, f"{failure.text}\n".encode(), send)

@@ -90,6 +90,7 @@ def _endpoint_of(
             answer = await _answered(route, caller[1], request, context, forms)
         except Exception as error:  # noqa: BLE001  # every failure has an answer
             failure = failure_of(error)
+            context.metrics.panics.inc(failure.is_unforeseen)
             if failure.is_ours:
                 _log.exception("request failed", route=route.name)
             answer = answer_of(failure)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     GCCollector,
     Histogram,
     Info,
@@ -49,18 +50,24 @@ class RequestMetrics:
     """
 
     registry: CollectorRegistry
+    panics: Counter = field(init=False)
     _durations: Histogram = field(init=False)
     _children: dict[tuple[str, str, int], Histogram] = field(
         init=False, default_factory=dict
     )
 
     def __post_init__(self) -> None:
-        """Register the histogram."""
+        """Register the metrics."""
         self._durations = Histogram(
             "loki_request_duration_seconds",
             "Time (in seconds) spent serving HTTP requests.",
             ("method", "route", "status_code", "ws"),
             buckets=_DURATION_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.panics = Counter(
+            "loki_panic_total",
+            "Requests that failed for a reason that nobody foresaw.",
             registry=self.registry,
         )
 

@@ -243,6 +243,7 @@ async def test_unexpected_error_is_hidden(world):
 
     assert answer.status_code == 500
     assert "secret" not in answer.text
+    assert "loki_panic_total 1.0" in (await world.client.get("/metrics")).text
 
 
 async def test_announced_body_over_its_cap_is_refused_unread():
