@@ -106,6 +106,21 @@ def test_ends_and_refusals_are_what_clients_know(server):
     assert missing.value.response.status_code == 404
 
 
+def test_long_queries_are_taken_and_endless_ones_refused(server):
+    """A request that the socket library does not take is answered, too."""
+    with tail_of(server, f'{{app="a"}} |= "{"x" * 100_000}"'):
+        pass
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as endless:
+        endless.sendall(
+            b"GET /loki/api/v1/tail?query=" + b"x" * (1 << 20) + b" HTTP/1.1\r\n"
+            b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert endless.recv(1_000).startswith(b"HTTP/1.1 431 ")
+        assert endless.recv(1_000) == b""
+
+
 def test_tail_ends_after_its_longest_time():
     settings = {"querier.tail_max_duration": "1s"}
     with Server(settings) as server:
