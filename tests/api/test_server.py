@@ -23,7 +23,7 @@ from loki_py.api.routes import (
     ring_routes,
 )
 from loki_py.api.server import new_server
-from loki_py.config.limits import StaticOverrides
+from loki_py.config.limits import Limits, StaticOverrides
 from loki_py.config.schema import Config
 from loki_py.errors import (
     IngestionRateExceeded,
@@ -138,6 +138,7 @@ class World:
         self.queries = FakeQueries()
         self.lifecycle = Lifecycle({})
         self.flushes = 0
+        self.overrides = StaticOverrides()
         self.log_level = LogLevel()
         self.inflight = BytesInFlight(inflight)
         registry = new_registry("1.2.3")
@@ -154,7 +155,7 @@ class World:
             registry,
             self.lifecycle,
             self.log_level,
-            StaticOverrides(),
+            self.overrides,
             self.flush,
         )
         admin = AdminRoutes(process)
@@ -494,6 +495,19 @@ async def test_tenant_limits_are_shown(world):
     answer = await world.client.get("/config/tenant/v1/limits")
 
     assert "max_line_size: 256KB" in answer.text
+
+
+async def test_tenants_with_limits_of_their_own_are_shown(world):
+    own = Limits.from_mapping({"max_line_size": "1KB"})
+    world.overrides.tenants["team-a"] = own
+
+    everything = await world.client.get("/runtime_config")
+    difference = await world.client.get("/runtime_config?mode=diff")
+    defaults = await world.client.get("/runtime_config?mode=defaults")
+
+    assert "max_query_series: 500" in everything.text
+    assert difference.text == "overrides:\n  team-a:\n    max_line_size: 1KB\n"
+    assert defaults.text == "overrides: {}\n"
 
 
 async def test_flush_waits_for_the_flush(world):
