@@ -63,8 +63,8 @@ async def test_no_tenant_becomes_a_path_without_encoding(process, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     prefixes = {path.name for path in (folder / "chunks").iterdir()}
     assert prefixes - {".unfinished"} == {  # where the store writes before it renames
-        "%2E..", "index", "%2Eunfinished", "%2E.a", "a..", "%2A", "%21%27%28%29", "packs",
-        "-rf", "CON",
+        "%2E..", "index", "%2Eunfinished", "%2E.a", "a..", "%2A", "%21%27%28%29",
+        "packs", "-rf", "CON",
     }  # fmt: skip
     for name in NASTY:
         answer = await client.get(
