@@ -5,6 +5,9 @@ given; the others drop it when they are read. A unit that overlaps no unit of
 another origin is passed on untouched. One that does reads, of the units before
 it, timestamps first, and whole rows only where stream and timestamp are equal.
 
+Units that lie elsewhere are compared by digests, and their rows are fetched only
+where no unit before them holds them.
+
 Pure: units read, on whatever thread calls them.
 """
 
@@ -13,8 +16,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from loki_py.chunks.sorting import duplicate_rows
+from loki_py.errors import CorruptData
 from loki_py.model.batch import EntryBatch, Rows, with_names_in_rest
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import (
@@ -27,6 +32,8 @@ from loki_py.model.scan import (
     projected,
 )
 from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
+from loki_py.transport.abc import DigestedUnit
+from loki_py.wire.digests import KIND, Digests, digests_of
 
 KEPT_ROWS_MAX = 4 * 1024 * 1024
 """Rows whose stream and time are kept to compare the next unit with, 12 bytes each."""
@@ -79,6 +86,30 @@ class _Shared:
     kept_rows: int = 0
     kept_entries: dict[int, EntryBatch] = field(default_factory=dict)
     kept_entries_rows: int = 0
+    kept_digests: dict[int, tuple[Digests, Digests]] = field(default_factory=dict)
+    kept_digests_rows: int = 0
+
+    def compares_by_digest(self, position: int, peers: Sequence[int]) -> bool:
+        """Return whether a unit lies elsewhere, or a peer, and none is too large."""
+        units = [self.units[position], *(self.units[peer] for peer in peers)]
+        kinds = {u.digest_kind for u in units if isinstance(u, DigestedUnit)}
+        return kinds == {KIND} and not any(isinstance(u, LargeUnit) for u in units)
+
+    def digests_of(self, position: int) -> tuple[Digests, Digests]:
+        """Return the digests of a unit's rows, in their order and by key."""
+        found = self.kept_digests.get(position)
+        if found is None:
+            unit = self.units[position]
+            own = (
+                unit.digests()
+                if isinstance(unit, DigestedUnit)
+                else digests_of(unit.read(_EVERYTHING, ReadStats()))
+            )
+            found = own, own.by_key()
+            if self.kept_digests_rows + len(own) <= KEPT_ROWS_MAX:
+                self.kept_digests_rows += len(own)
+                self.kept_digests[position] = found
+        return found
 
     def keys_of(self, position: int, window: Window, stats: ReadStats) -> _Keys:
         """Return the keys of a unit's rows in the time of the window."""
@@ -177,10 +208,12 @@ class DistinctUnit(LargeUnit):
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows that no unit before this one holds."""
-        batch = self.unit.read(columns, stats)
         window = self.shared.overlaps.window_of(self.position)
         if window is None:
-            return batch
+            return self.unit.read(columns, stats)
+        if self.shared.compares_by_digest(self.position, window.peers):
+            return self._read_by_digest(columns, window.peers, stats)
+        batch = self.unit.read(columns, stats)
         peers, suspects = self._suspects(batch, window, stats)
         if not peers:
             return batch
@@ -196,6 +229,25 @@ class DistinctUnit(LargeUnit):
         keep = np.ones(len(whole), dtype=np.bool_)
         keep[repeated] = False
         return projected(whole, columns).filter(keep)
+
+    def _read_by_digest(
+        self, columns: Columns, peers: Sequence[int], stats: ReadStats
+    ) -> EntryBatch:
+        """Return the same; nothing is fetched where peers hold every row."""
+        mine, _ = self.shared.digests_of(self.position)
+        repeated = np.zeros(len(mine), np.bool_)
+        for peer in peers:
+            repeated |= mine.held_in(self.shared.digests_of(peer)[1])
+        stats.duplicates += int(repeated.sum())
+        if repeated.all():
+            return _nothing_of(self.unit.streams, columns)
+        batch = self.unit.read(columns, stats)
+        if len(batch) != len(mine):
+            raise CorruptData(
+                f"unit of {self.origin} has {len(batch)} rows, and digests of "
+                f"{len(mine)}"
+            )
+        return batch.filter(~repeated)
 
     def _suspects(
         self, batch: EntryBatch, window: Window, stats: ReadStats
@@ -227,6 +279,15 @@ class DistinctUnit(LargeUnit):
             theirs = self.shared.entries_of(peer, suspects, window, stats)
             repeated[_rows_held_by(theirs, mine, self.shared.numbers)] = True
         return repeated
+
+
+def _nothing_of(streams: Sequence[LabelSet], columns: Columns) -> EntryBatch:
+    return EntryBatch(
+        streams,
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.int64),
+        pa.nulls(0, pa.large_string()) if columns.line else None,
+    )
 
 
 def _read_again(unit: ScanUnit, columns: Columns, stats: ReadStats) -> EntryBatch:

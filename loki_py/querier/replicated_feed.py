@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from loki_py.errors import LokiError, QuorumNotReached
 from loki_py.model.batch import EntryBatch
@@ -24,6 +23,7 @@ from loki_py.ring.replication import ReadOutcome, ReadTracker
 from loki_py.runtime.logs import logger_of
 from loki_py.transport.abc import InstanceLost
 from loki_py.transport.tailing import Arrivals, EntryFeed, Following
+from loki_py.wire.digests import keys_of
 
 LOOK_S = 0.5
 """How often the ring is looked at for who came and who went."""
@@ -39,7 +39,6 @@ RECENT_KEYS_MAX = 50_000
 
 _log = logger_of("querier")
 _Keys = npt.NDArray[np.uint64]
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class ReplicatedFeed:
@@ -217,26 +216,3 @@ class _ReplicatedFollowing:
         if self._bytes > QUEUE_BYTES_MAX:
             self._room.clear()
         await self._room.wait()
-
-
-def keys_of(batch: EntryBatch) -> _Keys:
-    """Return a number for each entry, equal for the copies of one entry."""
-    streams = np.array([labels.fingerprint for labels in batch.streams], np.uint64)
-    keys = streams[batch.stream] * _SPREAD ^ batch.timestamp_ns.view(np.uint64)
-    keys = keys * _SPREAD ^ _hashes(pl.Series(pl.from_arrow(batch.line)))
-    for name in sorted(batch.metadata):
-        values = pl.Series(pl.from_arrow(batch.metadata[name]))
-        present = values.is_not_null().to_numpy()
-        named = _hashes(values) + np.uint64(pl.Series([name]).hash()[0])
-        keys = np.where(present, keys * _SPREAD ^ named, keys)
-    if batch.metadata_rest is not None:
-        texts = [
-            repr(pairs and sorted(pairs)) for pairs in batch.metadata_rest.to_pylist()
-        ]
-        keys = keys * _SPREAD ^ _hashes(pl.Series(texts))
-    return keys
-
-
-def _hashes(values: pl.Series) -> _Keys:
-    found: _Keys = values.hash().to_numpy()
-    return found

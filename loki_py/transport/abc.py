@@ -1,5 +1,6 @@
 """What components may ask of each other, in one process or across many."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,7 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.scan import Scan, ScanUnit
+from loki_py.wire.digests import Digests
 
 
 class InstanceLost(Unavailable):
@@ -44,6 +46,28 @@ class PushAnswer:
 
     rejected: Mapping[int, LokiError] = field(default_factory=dict)
     discards: Sequence[Discard] = ()
+
+
+class DigestedUnit(ABC):
+    """A unit that lies elsewhere, and can be compared without its lines.
+
+    The numbers are those of the rows, in the order in which a read of the scan's
+    columns returns them.
+    """
+
+    @property
+    @abstractmethod
+    def digest_kind(self) -> str:
+        """Numbers of one kind can be compared."""
+
+    @abstractmethod
+    def digests(self) -> Digests:
+        """Return the number of each entry.
+
+        Blocking; called on worker threads.
+
+        Raises: Unavailable.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class GrpcIngester:
         self._push = channel.unary_unary(names.method_of(names.PUSH))
         self._select = channel.unary_unary(names.method_of(names.SELECT))
         self._read = channel.unary_stream(names.method_of(names.READ))
+        self._digests = channel.unary_unary(names.method_of(names.DIGESTS))
         self._release = channel.unary_unary(names.method_of(names.RELEASE))
         self._series = channel.unary_unary(names.method_of(names.SERIES))
         self._tail = channel.unary_stream(names.method_of(names.TAIL))
@@ -141,9 +142,16 @@ class GrpcIngester:
         async def fetch(unit: int, columns: Columns) -> list[bytes]:
             return await self._fetched(tenant, session, unit, columns)
 
+        async def fetch_digests(unit: int) -> bytes:
+            asked = wire.DigestsAsked(tenant, session, unit)
+            call = self._digests(encode_message(asked), timeout=self._deadline_s)
+            return await self._called(call)
+
         selection = RemoteSelection(
             self.instance_id,
+            answer.digests,
             fetch,
+            fetch_digests,
             asyncio.get_running_loop(),
             wait_s_max=self._deadline_s + 1,
         )

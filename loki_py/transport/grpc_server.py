@@ -6,7 +6,7 @@ end for a while. What was accepted by a push is on disk when it is answered.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import wraps
@@ -24,18 +24,19 @@ from loki_py.errors import (
     Overloaded,
     RequestRejected,
 )
-from loki_py.model.scan import ReadStats
+from loki_py.model.scan import ReadStats, ScanUnit
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import PushAnswer
 from loki_py.transport.errors_on_wire import rejection_of
-from loki_py.transport.read_unit import read_pieces
+from loki_py.transport.read_unit import read_digests, read_pieces
 from loki_py.transport.remote_tail import NO_ARRIVALS, encode_arrivals
 from loki_py.transport.sessions import Sessions
 from loki_py.transport.tailing import ServedIngester
 from loki_py.transport.tenants import check_tenant
 from loki_py.wire import messages as wire
+from loki_py.wire.digests import KIND
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_batch import decode_batch, decode_labels, encode_labels
@@ -162,19 +163,15 @@ class GrpcServer:
         session = self._sessions.open(asked.tenant, scan, found.units)
         tables, units, payload = describe_units(found.units)
         told = wire.SelectAnswered(
-            session, found.chunks_matched, covered, tables, units
+            session, found.chunks_matched, covered, tables, units, KIND
         )
         return encode_message(told, payload)
 
     async def read(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
         """Send the rows of a unit, in pieces."""
         asked, _ = decode_message(data, wire.ReadAsked)
-        session = self._sessions.find(asked.tenant, asked.session)
-        if not 0 <= asked.unit < len(session.units):
-            raise CorruptData(f"session has no unit {asked.unit}")
-        unit = session.units[asked.unit]
+        unit, literals = self._unit_of(asked)
         columns = columns_of(asked.columns)
-        literals = session.scan.literals if session.scan.columns.line else ()
         loop = asyncio.get_running_loop()
         async with self._reads:
             stats = ReadStats()
@@ -187,6 +184,29 @@ class GrpcServer:
                 told = _stats_told(stats) if first else {}
                 first = False
                 yield encode_message(wire.ReadAnswered(shape, told), [payload])
+
+    async def digests(self, data: bytes, _call: Call) -> bytes:
+        """Tell the numbers of the rows that a read of the unit's lines sends."""
+        asked, _ = decode_message(data, wire.DigestsAsked)
+        unit, literals = self._unit_of(asked)
+        loop = asyncio.get_running_loop()
+        async with self._reads:
+            found = await loop.run_in_executor(self._pool, read_digests, unit, literals)
+        columns = [found.keys.tobytes(), found.timestamp_ns.tobytes()]
+        return encode_message(wire.DigestsAnswered(len(found)), columns)
+
+    def _unit_of(
+        self, asked: wire.ReadAsked | wire.DigestsAsked
+    ) -> tuple[ScanUnit, Sequence[str]]:
+        """Return a unit of a session, and what its lines must contain.
+
+        Raises: SessionGone, TenantInvalid, CorruptData.
+        """
+        session = self._sessions.find(asked.tenant, asked.session)
+        if not 0 <= asked.unit < len(session.units):
+            raise CorruptData(f"session has no unit {asked.unit}")
+        literals = session.scan.literals if session.scan.columns.line else ()
+        return session.units[asked.unit], literals
 
     async def release(self, data: bytes, _call: Call) -> bytes:
         """Forget a session."""
@@ -234,6 +254,7 @@ class GrpcServer:
         unary = {
             names.PUSH: self.push,
             names.SELECT: self.select,
+            names.DIGESTS: self.digests,
             names.RELEASE: self.release,
             names.SERIES: self.series,
             names.FLUSH: self.flush,

@@ -9,6 +9,7 @@ import polars as pl
 
 from loki_py.model.batch import EntryBatch
 from loki_py.model.scan import Columns, ReadStats, ScanUnit
+from loki_py.wire.digests import Digests, digests_of
 from loki_py.wire.messages import BatchShape
 from loki_py.wire.messages_batch import encode_batch, shape_of
 
@@ -35,6 +36,15 @@ def read_pieces(
     for start, end in pairwise(edges):
         piece = batch.slice(start, end)
         yield shape_of(piece), encode_batch(piece, piece.stream)
+
+
+def read_digests(unit: ScanUnit, literals: Sequence[str]) -> Digests:
+    """Return the numbers of the rows that `read_pieces` yields where lines are read.
+
+    Blocks. What it costs is not counted: the entries are read for comparison.
+    """
+    batch = unit.read(Columns(), ReadStats())
+    return digests_of(with_literals(batch, literals) if literals else batch)
 
 
 def with_literals(batch: EntryBatch, literals: Sequence[str]) -> EntryBatch:

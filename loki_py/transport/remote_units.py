@@ -15,7 +15,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+import numpy as np
 
 from loki_py.errors import CorruptData, LokiError
 from loki_py.model.batch import EntryBatch, concat
@@ -28,8 +30,9 @@ from loki_py.model.scan import (
     StreamRuns,
     projected,
 )
-from loki_py.transport.abc import InstanceLost
-from loki_py.wire.messages import ReadAnswered, decode_message
+from loki_py.transport.abc import DigestedUnit, InstanceLost
+from loki_py.wire.digests import Digests
+from loki_py.wire.messages import DigestsAnswered, ReadAnswered, decode_message
 from loki_py.wire.messages_batch import decode_batch
 from loki_py.wire.messages_select import UnitDesc
 
@@ -40,6 +43,12 @@ EVERYTHING = Columns()
 
 Fetch: TypeAlias = Callable[[int, Columns], Awaitable[list[bytes]]]
 """Asks for the rows of a unit by its number; bounded by a deadline."""
+
+FetchDigests: TypeAlias = Callable[[int], Awaitable[bytes]]
+"""Asks for the numbers of a unit's entries; bounded by a deadline."""
+
+T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,15 @@ class RemoteSelection:
     """The units of one selection of one instance.
 
     Attributes:
-        fetch: runs on `loop`.
+        digest_kind: how the instance makes the numbers of entries.
+        fetch, fetch_digests: run on `loop`.
         wait_s_max: longer than the deadline of `fetch`.
     """
 
     instance_id: str
+    digest_kind: str
     fetch: Fetch
+    fetch_digests: FetchDigests
     loop: asyncio.AbstractEventLoop
     wait_s_max: float
     _kept: OrderedDict[int, _Kept] = field(default_factory=OrderedDict)
@@ -82,18 +94,37 @@ class RemoteSelection:
             return kept
         # Where lines are wanted, comparing replicas will want the rest too.
         wanted = EVERYTHING if columns.line else columns
+        kept = self._fetched(
+            lambda: self.fetch(number, wanted),
+            lambda fetched: _decoded(fetched, streams, wanted),
+        )
+        self._keep(number, kept)
+        return kept
+
+    def digests(self, number: int) -> Digests:
+        """Return the numbers of a unit's entries, in the order of its rows.
+
+        Raises: InstanceLost.
+        """
+        return self._fetched(lambda: self.fetch_digests(number), _decoded_digests)
+
+    def _fetched(
+        self, fetch: Callable[[], Awaitable[Answer]], decode: Callable[[Answer], T]
+    ) -> T:
+        """Return what was fetched on the loop, decoded on this thread.
+
+        Raises: InstanceLost.
+        """
         try:
             fetched = asyncio.run_coroutine_threadsafe(
-                _awaited(self.fetch(number, wanted)), self.loop
+                _awaited(fetch), self.loop
             ).result(self.wait_s_max)
-            kept = _decoded(fetched, streams, wanted)
+            return decode(fetched)
         except InstanceLost:
             raise
         except (LokiError, TimeoutError, CancelledError, RuntimeError) as error:
             why = str(error) or type(error).__name__
             raise InstanceLost(self.instance_id, why) from error
-        self._keep(number, kept)
-        return kept
 
     def _keep(self, number: int, kept: _Kept) -> None:
         with self._lock:
@@ -109,7 +140,7 @@ class RemoteSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteUnit:
+class RemoteUnit(DigestedUnit):
     """One unit of a selection; a `ScanUnit`."""
 
     selection: RemoteSelection
@@ -139,6 +170,15 @@ class RemoteUnit:
     @property
     def runs(self) -> StreamRuns:
         return self.desc.runs
+
+    @property
+    def digest_kind(self) -> str:
+        """How the numbers of its entries are made; see `DigestedUnit`."""
+        return self.selection.digest_kind
+
+    def digests(self) -> Digests:
+        """Return the numbers of its entries; see `DigestedUnit`."""
+        return self.selection.digests(self.number)
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows; see `ScanUnit.read`.
@@ -173,8 +213,18 @@ def _covers(held: Columns, wanted: Columns) -> bool:
     return wanted.metadata is not ALL_METADATA and wanted.metadata <= held.metadata
 
 
-async def _awaited(fetching: Awaitable[list[bytes]]) -> list[bytes]:
-    return await fetching
+def _decoded_digests(data: bytes) -> Digests:
+    answer, payload = decode_message(data, DigestsAnswered)
+    if len(payload) != 16 * answer.rows:
+        raise CorruptData(f"{answer.rows} digests came in {len(payload)} bytes")
+    return Digests(
+        np.frombuffer(payload, np.uint64, answer.rows),
+        np.frombuffer(payload, np.int64, answer.rows, 8 * answer.rows),
+    )
+
+
+async def _awaited(fetch: Callable[[], Awaitable[Answer]]) -> Answer:
+    return await fetch()
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, release: Callable[[], None]) -> None:

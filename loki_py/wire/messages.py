@@ -128,6 +128,7 @@ class SelectAnswered(msgspec.Struct):
 
     Attributes:
         session: what a read names it by; "" where there is nothing to read.
+        digests: how numbers of entries are made, see `digests.KIND`.
         tables: bytes of the label texts of each table.
     """
 
@@ -136,6 +137,7 @@ class SelectAnswered(msgspec.Struct):
     packs_covered: list[str] = []
     tables: list[int] = []
     units: list[UnitTold] = []
+    digests: str = ""
 
 
 class ReadAsked(msgspec.Struct):
@@ -156,6 +158,20 @@ class ReadAnswered(msgspec.Struct):
 
     batch: BatchShape
     stats: dict[str, int] = {}
+
+
+class DigestsAsked(msgspec.Struct):
+    """Ask for the numbers of a unit's entries, in the order in which it is read."""
+
+    tenant: str
+    session: str
+    unit: int
+
+
+class DigestsAnswered(msgspec.Struct):
+    """Behind it: keys u64[rows], times i64[rows]."""
+
+    rows: int
 
 
 class ReleaseAsked(msgspec.Struct):

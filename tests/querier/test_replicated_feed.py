@@ -2,14 +2,13 @@
 
 import asyncio
 
-import numpy as np
 import pytest
 from fakes.ingesters import FakeIngester, batch_of, rows_of
 from fakes.rings import joined
 
 from loki_py.errors import QuorumNotReached, Unavailable
 from loki_py.querier import replicated_feed
-from loki_py.querier.replicated_feed import ReplicatedFeed, keys_of
+from loki_py.querier.replicated_feed import ReplicatedFeed
 from loki_py.ring.replication import ReadSet
 
 A = {"app": "a"}
@@ -125,13 +124,3 @@ async def test_instance_that_comes_back_is_followed_again(cluster):
 
     assert len(await taken(tail, 1)) == 1
     tail.close()
-
-
-def test_keys_tell_entries_apart_by_all_that_they_are():
-    rows = [(A, 1, "x"), (A, 2, "x"), ({"app": "b"}, 1, "x"), (A, 1, "y")]
-    plain = keys_of(batch_of(rows))
-    named = keys_of(batch_of(rows, metadata={"m": ["1", None, "1", "1"]}))
-
-    assert len(np.unique(plain)) == 4
-    assert (plain == named).tolist() == [False, True, False, False]
-    assert keys_of(batch_of(rows)).tolist() == plain.tolist()

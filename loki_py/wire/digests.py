@@ -1,0 +1,85 @@
+"""A number for each entry, equal for the copies of one entry.
+
+Replicas are compared by it: 8 bytes and a timestamp instead of a line. The
+number covers stream, time, line and metadata; two entries of one stream and time
+that differ have equal numbers with a chance of 1 in 2^64.
+
+The same entry has the same number in every process whose `KIND` is the same.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from loki_py.model.batch import EntryBatch, Timestamps
+
+KIND = f"polars-{pl.__version__}"
+"""How numbers are made: the hash function is polars', which may change it."""
+
+_Keys = npt.NDArray[np.uint64]
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """The entries of a unit, by number.
+
+    Attributes:
+        keys: u64[n].
+        timestamp_ns: i64[n].
+    """
+
+    keys: _Keys
+    timestamp_ns: Timestamps
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def by_key(self) -> "Digests":
+        """Return the same in the order of the keys."""
+        order = np.argsort(self.keys, kind="stable")
+        return Digests(self.keys[order], self.timestamp_ns[order])
+
+    def held_in(self, others: "Digests") -> npt.NDArray[np.bool_]:
+        """Return bool[n], whether the others, by key, have each entry too."""
+        if not len(others):
+            return np.zeros(len(self), np.bool_)
+        at = np.searchsorted(others.keys, self.keys)
+        at = np.minimum(at, len(others) - 1)
+        held: npt.NDArray[np.bool_] = (others.keys[at] == self.keys) & (
+            others.timestamp_ns[at] == self.timestamp_ns
+        )
+        return held
+
+
+def digests_of(batch: EntryBatch) -> Digests:
+    """Return the numbers of the batch's entries; it must have all its columns."""
+    return Digests(keys_of(batch), batch.timestamp_ns)
+
+
+def keys_of(batch: EntryBatch) -> _Keys:
+    """Return u64[n]: the number of each entry."""
+    if not len(batch):
+        return np.zeros(0, np.uint64)
+    used = np.unique(batch.stream)
+    streams = np.zeros(int(used[-1]) + 1, np.uint64)
+    streams[used] = [batch.streams[n].fingerprint for n in used.tolist()]
+    keys = streams[batch.stream] * _SPREAD ^ batch.timestamp_ns.view(np.uint64)
+    keys = keys * _SPREAD ^ _hashes(pl.Series(pl.from_arrow(batch.line)))
+    for name in sorted(batch.metadata):
+        values = pl.Series(pl.from_arrow(batch.metadata[name]))
+        present = values.is_not_null().to_numpy()
+        named = _hashes(values) + np.uint64(pl.Series([name]).hash()[0])
+        keys = np.where(present, keys * _SPREAD ^ named, keys)
+    if batch.metadata_rest is not None:
+        rest = batch.metadata_rest.to_pylist()
+        texts = [repr(sorted(pairs)) if pairs else "" for pairs in rest]
+        keys = keys * _SPREAD ^ _hashes(pl.Series(texts))
+    return keys
+
+
+def _hashes(values: pl.Series) -> _Keys:
+    found: _Keys = values.hash().to_numpy()
+    return found
