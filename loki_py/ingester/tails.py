@@ -15,7 +15,7 @@ import numpy.typing as npt
 from loki_py.ingester.stream_table import Refs, StreamTable
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.matchers import Matcher, selects
+from loki_py.model.matchers import Matcher, MatchType, selects
 from loki_py.transport.tailing import Arrivals
 
 QUEUE_BYTES_MAX = 8 << 20
@@ -28,7 +28,7 @@ DROPPED_ROWS_MAX = 1_000
 """Dropped entries of one tail that are remembered; the others are counted."""
 
 _ROW_OVERHEAD_BYTES = 24
-_UNKNOWN, _UNFOLLOWED, _FOLLOWED = 0, 1, 2
+_UNFOLLOWED, _FOLLOWED, _UNKNOWN = 0, 1, 2
 
 
 @dataclass(slots=True)
@@ -125,25 +125,23 @@ class _Group:
 
     def follow(self, ref: int, labels: LabelSet, capacity: int) -> None:
         """Take the entries of a stream from now on."""
-        if capacity > len(self.local_of_ref):
-            more = np.full(2 * capacity - len(self.local_of_ref), -1, np.int32)
-            self.local_of_ref = np.concatenate((self.local_of_ref, more))
+        self._make_room(capacity)
         self.local_of_ref[ref] = len(self.streams)
         self.streams.append(labels)
 
-    def publish(self, piece: EntryBatch) -> None:
+    def publish(self, piece: EntryBatch, capacity: int) -> None:
         """Hand the rows of followed streams to every tail."""
-        known = piece.stream < len(self.local_of_ref)
-        local = self.local_of_ref[np.where(known, piece.stream, 0)]
-        mask = known & (local >= 0)
-        rows = piece.filter(mask)
+        self._make_room(capacity)
+        local = self.local_of_ref[piece.stream]
+        rows = np.flatnonzero(local >= 0)
+        found = piece if len(rows) == len(piece) else piece.take(rows)
         batch = EntryBatch(
             self.streams,
-            local[mask].astype(np.uint32),
-            rows.timestamp_ns,
-            rows.line,
-            rows.metadata,
-            rows.metadata_rest,
+            local[rows].astype(np.uint32),
+            found.timestamp_ns,
+            found.line,
+            found.metadata,
+            found.metadata_rest,
         )
         size_bytes = (
             batch.total_line_bytes()
@@ -153,6 +151,11 @@ class _Group:
         for tail in self.tails:
             tail.offer(batch, size_bytes)
 
+    def _make_room(self, capacity: int) -> None:
+        if capacity > len(self.local_of_ref):
+            more = np.full(2 * capacity - len(self.local_of_ref), -1, np.int32)
+            self.local_of_ref = np.concatenate((self.local_of_ref, more))
+
 
 @dataclass(slots=True)
 class _TenantTails:
@@ -161,12 +164,17 @@ class _TenantTails:
     Attributes:
         state: uint8 by ref, whether somebody follows the stream, if known.
         groups_of: the groups that follow a stream, by ref.
+        groups_by_pair: the groups that only streams with this label can match;
+            under None those that others can.
         removals: of the stream table; when it changes, refs may mean others.
     """
 
     groups: dict[tuple[Matcher, ...], _Group] = field(default_factory=dict)
     state: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     groups_of: dict[int, list[_Group]] = field(default_factory=dict)
+    groups_by_pair: dict[tuple[str, str] | None, list[_Group]] = field(
+        default_factory=dict
+    )
     removals: int = 0
 
     def follow(
@@ -175,6 +183,7 @@ class _TenantTails:
         group = self.groups.get(tuple(matchers))
         if group is None:
             group = self.groups[tuple(matchers)] = _Group(self, matchers)
+            self.groups_by_pair.setdefault(_pair_of(matchers), []).append(group)
             if table is not None:
                 self._settle(table)
                 refs = table.index.select(matchers)
@@ -188,6 +197,10 @@ class _TenantTails:
     def drop(self, group: _Group) -> None:
         """Forget a group and what it followed."""
         del self.groups[group.matchers]
+        pair = _pair_of(group.matchers)
+        self.groups_by_pair[pair].remove(group)
+        if not self.groups_by_pair[pair]:
+            del self.groups_by_pair[pair]
         for ref in np.flatnonzero(group.local_of_ref >= 0).tolist():
             self.groups_of[ref].remove(group)
             if not self.groups_of[ref]:
@@ -197,7 +210,9 @@ class _TenantTails:
     def publish(self, table: StreamTable, piece: EntryBatch, refs: Refs) -> None:
         self._settle(table)
         states = self.state[refs]
-        if not states.all():
+        if not states.any():
+            return
+        if states.max() == _UNKNOWN:
             for ref in np.unique(refs[states == _UNKNOWN]).tolist():
                 self._look_at(ref, table)
             states = self.state[refs]
@@ -207,7 +222,7 @@ class _TenantTails:
             for group in self.groups_of[ref]
         }
         for group in touched.values():
-            group.publish(piece)
+            group.publish(piece, table.capacity)
 
     def _settle(self, table: StreamTable) -> None:
         if table.removals != self.removals:
@@ -217,7 +232,7 @@ class _TenantTails:
             for group in self.groups.values():
                 group.forget_streams()
         if table.capacity > len(self.state):
-            more = np.zeros(2 * table.capacity - len(self.state), np.uint8)
+            more = np.full(2 * table.capacity - len(self.state), _UNKNOWN, np.uint8)
             self.state = np.concatenate((self.state, more))
 
     def _look_at(self, ref: int, table: StreamTable) -> None:
@@ -225,9 +240,10 @@ class _TenantTails:
         labels = table.labels[ref]
         assert labels is not None
         self.state[ref] = _UNFOLLOWED
-        for group in self.groups.values():
-            if selects(group.matchers, labels):
-                self._add(group, ref, table)
+        for pair in (None, *labels.pairs):
+            for group in self.groups_by_pair.get(pair, ()):
+                if selects(group.matchers, labels):
+                    self._add(group, ref, table)
 
     def _add(self, group: _Group, ref: int, table: StreamTable) -> None:
         labels = table.labels[ref]
@@ -235,6 +251,14 @@ class _TenantTails:
         group.follow(ref, labels, table.capacity)
         self.groups_of.setdefault(ref, []).append(group)
         self.state[ref] = _FOLLOWED
+
+
+def _pair_of(matchers: Sequence[Matcher]) -> tuple[str, str] | None:
+    """Return a label that every matching stream has; None where none is known."""
+    for matcher in matchers:
+        if matcher.type is MatchType.EQUAL and matcher.value:
+            return matcher.name, matcher.value
+    return None
 
 
 class Tails:

@@ -90,6 +90,33 @@ async def test_tail_of_a_tenant_without_streams_sees_its_first_entry():
     assert await rows_of(tail) == [(A, 1, "one")]
 
 
+@pytest.mark.parametrize(
+    ("matchers", "streams"),
+    [
+        ([("app", "=", "a")], "a"),
+        ([("app", "!=", "a")], "bc"),
+        ([("app", "=~", "a|b"), ("app", "=", "b")], "b"),
+        ([("app", "=", "a"), ("other", "=", "")], "a"),
+        ([("app", "=", "a"), ("other", "=", "x")], ""),
+        ([("other", "=", "")], "abc"),
+    ],
+)
+async def test_every_kind_of_selector_is_followed(matchers, streams):
+    """Whether streams are new to the tail or the tail is new to them."""
+    cell = Cell()
+    selector = [Matcher(name, MatchType(op), value) for name, op, value in matchers]
+    early = cell.follow(selector)
+    cell.publish((A, 1, "a"), (B, 1, "b"), (C, 1, "c"))
+    late = cell.tails.follow("t", tuple(selector[::-1]), cell.table)
+    cell.publish((A, 2, "a"), (B, 2, "b"), (C, 2, "c"))
+
+    for tail, times in ((early, 2), (late, 1)):
+        if streams:
+            lines = [line for *_, line in await rows_of(tail)]
+            assert lines == list(streams) * times
+        assert is_idle(tail)
+
+
 async def test_other_tenants_entries_are_not_seen():
     cell = Cell()
     tail = cell.follow(APP_A)
