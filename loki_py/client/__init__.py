@@ -8,14 +8,17 @@ Importing it is cheap: Arrow, polars, pandas and websockets are imported by the
 methods that need them.
 """
 
+from loki_py.client.answers import WrongKind
 from loki_py.client.client import Client
 from loki_py.client.connection import RequestFailed
+from loki_py.client.delivery import Bounds
 from loki_py.client.entries import Entry
 from loki_py.client.frames import Entries, Samples
 from loki_py.client.handler import LokiHandler
 from loki_py.client.tail import Tail
 
 __all__ = [
+    "Bounds",
     "Client",
     "Entries",
     "Entry",
@@ -23,4 +26,5 @@ __all__ = [
     "RequestFailed",
     "Samples",
     "Tail",
+    "WrongKind",
 ]
