@@ -2,9 +2,12 @@
 
 import json
 import time
+import urllib.parse
+from collections import Counter
 
 import pytest
 from cluster.harness import Cluster, Load, check_found, told, until
+from websockets.sync.client import connect
 
 NAMES = ("ingester-0", "ingester-1", "ingester-2")
 
@@ -28,12 +31,45 @@ def test_parts_answer_as_a_whole(cluster):
 
     told("distributor, querier and three ingesters", load)
     check_found(load, [querier])
+    for name in NAMES:
+        with cluster.nodes[name].api() as api:
+            api.flush()
+    check_found(load, [querier])
     with distributor.api() as api:
         assert api.query_range(load.selector).status == 404
         assert "ingester-0" in api.get("/ring").text
         assert api.get("/services").text.count("=> Running") >= 5
     with querier.api() as api:
         assert api.push([({"a": "b"}, [(time.time_ns(), "x")])]).status == 404
+
+
+def test_tail_shows_what_any_ingester_takes_once(cluster):
+    """Three ingesters tell of each entry; the reader sees it once."""
+    distributor, querier = cluster.nodes["distributor-0"], cluster.nodes["querier-0"]
+    with Load([distributor], asks=False) as load:
+        url = f"ws://127.0.0.1:{querier.port}/loki/api/v1/tail"
+        query = urllib.parse.urlencode({"query": load.selector})
+        with connect(f"{url}?{query}&start={load.start_ns}&limit=5000") as tail:
+            load.grows()
+            found = _lines_of(tail, load)
+
+    counts = Counter(found)
+    assert [pair for pair, count in counts.items() if count > 1] == []
+    assert counts.keys() <= load.sent
+
+
+def _lines_of(tail, load):
+    """Return what a tail shows until all that was promised before is there."""
+    wanted = load.promised()
+    found = []
+    while wanted - set(found):
+        frame = json.loads(tail.recv(timeout=30))
+        found += [
+            (int(ns), line)
+            for stream in frame["streams"] or ()
+            for ns, line in stream["values"]
+        ]
+    return found
 
 
 @pytest.mark.nightly
