@@ -1,7 +1,7 @@
 """A client for Python programs: push, ask, follow, and a handler for `logging`.
 
 Read in this order: `entries` (what goes in and comes out), `connection` (HTTP,
-retries), `bodies` (entries to push bodies), `answers` and `frames` (answers to
+retries), `bodies` and `tables` (to push bodies), `answers` and `frames` (answers to
 columns), `paging`, `client`, `tail`, `delivery` and `handler`.
 
 Importing it is cheap: Arrow, polars, pandas and websockets are imported by the
