@@ -7,6 +7,7 @@ import gc
 import grpc
 import pyarrow as pa
 import pytest
+from fakes.certificates import Authority
 from fakes.ingesters import FakeIngester, batch_of, read_all, rows_of
 
 from loki_py.config.grpc_schema import GrpcServerTlsConfig, IngesterClientConfig
@@ -37,17 +38,18 @@ def scan_of(*, columns=None, literals=(), matchers=EVERY_APP):
 
 
 @contextlib.asynccontextmanager
-async def served(ingester, *, client=None):
+async def served(ingester, *, client=None, tls=None):
     """Yield a client of the ingester, over a real connection."""
+    tls = tls or GrpcServerTlsConfig()
     server = GrpcServer(
         ingester,
-        GrpcServerSettings("127.0.0.1", 0, 4 << 20, 100, GrpcServerTlsConfig(), 0.0),
+        GrpcServerSettings("127.0.0.1", 0, 4 << 20, 100, tls, 0.0),
         clock=SystemClock(),
         reason_not_ready=lambda: None,
     )
     await server.start()
     settings = {"grpc_client_config": {"max_recv_msg_size": 4 << 20}}
-    config = IngesterClientConfig(**(settings | (client or {})))
+    config = IngesterClientConfig.model_validate(settings | (client or {}))
     pool = IngesterPool(config, clock=SystemClock())
     await pool.start()
     address = f"127.0.0.1:{server.port}"
@@ -304,3 +306,51 @@ async def test_tail_of_an_instance_that_went_away_is_lost():
         await server._server.stop(0)
         with pytest.raises(InstanceLost):
             await tail.arrivals()
+
+
+@pytest.fixture
+def tls_files(tmp_path):
+    """Return what makes TLS settings of both sides, with the names of tests."""
+    ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
+    server_cert, server_key = ours.issue("server")
+    server = GrpcServerTlsConfig(
+        cert_file=str(server_cert),
+        key_file=str(server_key),
+        client_auth_type="RequireAndVerifyClientCert",
+        client_ca_file=str(ours.file),
+    )
+
+    def client_of(authority):
+        cert, key = authority.issue(f"client-of-{authority.name}")
+        config = {
+            "tls_enabled": True,
+            "tls_ca_path": str(ours.file),
+            "tls_cert_path": str(cert),
+            "tls_key_path": str(key),
+            "tls_server_name": "localhost",
+        }
+        return {"grpc_client_config": config}
+
+    return server, client_of(ours), client_of(theirs)
+
+
+async def test_peers_with_certificates_of_ours_are_served(tls_files):
+    server_tls, known, _ = tls_files
+    ingester = FakeIngester()
+    async with served(ingester, client=known, tls=server_tls) as (client, _):
+        await client.push("t", batch_of([(A, 1, "a")]))
+
+    assert len(ingester.held("t")) == 1
+
+
+@pytest.mark.parametrize("who", ["stranger", "nobody"])
+async def test_peers_without_one_are_not(tls_files, who):
+    """Mutual TLS: neither plain text nor a foreign certificate gets in."""
+    server_tls, _, stranger = tls_files
+    client = stranger if who == "stranger" else None
+    ingester = FakeIngester()
+    async with served(ingester, client=client, tls=server_tls) as (client_of, _):
+        with pytest.raises(InstanceLost):
+            await client_of.push("t", batch_of([(A, 1, "a")]))
+
+    assert ingester.held("t") == []
