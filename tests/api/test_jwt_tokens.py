@@ -6,7 +6,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from loki_py.api.access import Access, Guard
 from loki_py.api.jwt_tokens import JwtVerifier
+from loki_py.api.tenants import Tenancy
 from loki_py.config.security_schema import JwtConfig
 from loki_py.errors import AccessDenied, ConfigInvalid
 from loki_py.runtime.clock import SystemClock
@@ -60,6 +62,17 @@ def test_signed_token_says_who_and_what(provider):
     assert principal.name == "someone"
     assert principal.tenants == {"a", "b"}
     assert principal.scopes == {"read"}
+
+
+def test_guard_takes_signed_tokens_beside_its_own(provider):
+    guard = Guard(Tenancy(enabled=True), {}, provider.verifier())
+    header = f"Bearer {provider.token(tenants='team')}"
+
+    principal, tenant = guard.admit(header, "", Access.READ, has_tenant=True)
+
+    assert (principal.name, tenant) == ("someone", "team")
+    with pytest.raises(AccessDenied, match="someone may not write"):
+        guard.admit(header, "", Access.WRITE, has_tenant=True)
 
 
 def test_one_tenant_may_be_a_text(provider):

@@ -28,6 +28,7 @@ BODY = b'{"streams":[{"stream":{"a":"b"},"values":[["%d","x"]]}]}'
 PUSH = "/loki/api/v1/push"
 OTLP = "/otlp/v1/logs"
 LABELS = "/loki/api/v1/labels"
+TAIL = '/loki/api/v1/tail?query={a="b"}'
 
 
 class Guarded:
@@ -77,6 +78,13 @@ async def guarded(tmp_path):
         ("POST", PUSH, "reader", 403),
         ("POST", OTLP, "", 401),
         ("POST", OTLP, "reader", 403),
+        ("GET", TAIL, "", 401),
+        ("GET", TAIL, "writer", 403),
+        ("GET", TAIL, "reader", 400),
+        ("GET", "/openapi.json", "", 200),
+        ("GET", "/runtime_config", "reader", 403),
+        ("GET", "/ring", "reader", 403),
+        ("POST", "/ingester/shutdown", "writer", 403),
         ("GET", "/config", "reader", 403),
         ("GET", "/metrics", "reader", 403),
         ("GET", "/metrics", "root", 200),
