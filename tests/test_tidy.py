@@ -31,10 +31,13 @@ MAY_DO_IO = {
     "ring.holders", "ring.lifecycler", "ring.token_file", "ring.watcher",
     "wal.log", "wal.replay", "wal.segment_file", "wal.writer",
     "distributor.replicated", "distributor.service",
-    "ingester.blockstore", "ingester.block_units", "ingester.cutter", "ingester.flusher",
-    "ingester.flush_scheduler", "ingester.recovery", "ingester.service", "ingester.tails",
-    "querier.store_reader", "querier.executor", "querier.leaf_run", "querier.service",
-    "querier.replicated", "querier.replicated_feed", "querier.sources", "querier.index_repair", "querier.index_service", "querier.tail", "patterns.service",
+    "ingester.blockstore", "ingester.block_units", "ingester.cutter",
+    "ingester.flusher", "ingester.flush_scheduler", "ingester.recovery",
+    "ingester.service", "ingester.tails",
+    "querier.executor", "querier.index_repair", "querier.index_service",
+    "querier.leaf_run", "querier.replicated", "querier.replicated_feed",
+    "querier.service", "querier.sources", "querier.store_reader", "querier.tail",
+    "patterns.service",
 }  # fmt: skip
 IO_MODULES = {
     "aetcd", "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",
