@@ -47,6 +47,7 @@ class IngesterMembership:
     _task: asyncio.Task[None] | None = None
     _joined: bool = False
     _left: bool = False
+    _holds_nothing: bool = False
 
     async def start(self) -> None:
         """Begin to join; where the store is away, it is done when it is back."""
@@ -61,20 +62,21 @@ class IngesterMembership:
 
         Returns when the flush is durable and every querier knows of it.
 
-        Raises: Unavailable where the flush fails; then nothing is given up.
+        Raises: Unavailable where the flush fails; then nothing is given up, and
+        it may be called again.
         """
-        if self._left:
-            return
-        await self._end_task()
-        self.lifecycler.leave()
-        await asyncio.sleep(LEAVING_S)
-        self._left = True
-        if not for_good:
+        if not self._left:
+            await self._end_task()
+            self.lifecycler.leave()
+            await asyncio.sleep(LEAVING_S)
+            self._left = True
+        if not for_good or self._holds_nothing:
             return
         self.ingester.close_to_pushes()
         await self.ingester.flush()
         await asyncio.sleep(self.index_s)
         await self.ring.release(self.lifecycler.desc.instance_id)
+        self._holds_nothing = True
         _log.info("left for good; everything is in object storage")
 
     def reason_not_ready(self) -> str | None:
