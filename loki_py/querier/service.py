@@ -288,7 +288,8 @@ class Querier:
         for selected, outcome in outcomes:
             read.add(outcome.stats)
             read.chunks_matched += selected.chunks_matched
-            warnings |= dict.fromkeys((*selected.missing, *outcome.warnings))
+            told = (*selected.missing, *selected.gone, *outcome.warnings)
+            warnings |= dict.fromkeys(told)
         cost = QueryCost(
             read=read,
             exec_ns=exec_ns,

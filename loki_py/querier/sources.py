@@ -22,6 +22,8 @@ class Selected:
         streams_matched: streams that matched, of the source that has most.
         line_bytes: line bytes of the chunks in object storage.
         missing: what could not be looked at, in words.
+        gone: what no later try can bring back, in words: it is told with every
+            answer, since refusing all answers for good would help nobody.
     """
 
     units: Sequence[ScanUnit]
@@ -29,6 +31,7 @@ class Selected:
     streams_matched: int
     line_bytes: int
     missing: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ class Sources:
             sum(each.chunks_matched for each in selections) + stored.chunks_matched,
             max(streams, stored.streams_matched),
             stored.line_bytes,
-            (*(text for each in selections for text in each.missing), *stored.missing),
+            stored.missing,
+            tuple(text for each in selections for text in each.missing),
         )
 
     async def series(

@@ -45,6 +45,7 @@ class FakeIngester:
     covered: frozenset = frozenset()
     origin: str = "ingester"
     scans: list = field(default_factory=list)
+    missing: tuple = ()
 
     async def select(self, tenant, scan):
         self.scans.append((tenant, scan))
@@ -53,7 +54,7 @@ class FakeIngester:
         mask = wanted[self.batch.stream]
         mask &= (times >= scan.start_ns) & (times < scan.end_ns)
         units = [BatchUnit(self.batch.filter(mask), origin=self.origin)]
-        return Selection(units if mask.any() else [], self.covered, 1)
+        return Selection(units if mask.any() else [], self.covered, 1, self.missing)
 
     async def series(self, tenant, matchers, *, start_ns, end_ns):  # noqa: ARG002
         return [s for s in self.batch.streams if selects(matchers, s)]
@@ -270,3 +271,14 @@ async def test_series_are_the_union_of_the_selectors(make):
 async def test_series_take_plain_selectors_only(make, selectors, message):
     with pytest.raises(QueryInvalid, match=message):
         await make().series("t", asked(*selectors))
+
+
+async def test_what_an_ingester_lost_for_good_is_told_with_every_answer(make):
+    """A file that was set aside does not refuse all questions; answers name it."""
+    lost = "0000000001.blocks.damaged cannot be read"
+    querier = make(FakeIngester(BATCH, missing=(lost,)))
+
+    answer = await querier.query_range("t", ranged('{app="web"}'))
+
+    assert answer.warnings == (lost,)
+    assert answer.result.data.line.to_pylist() == ["hello"]
