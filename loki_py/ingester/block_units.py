@@ -22,6 +22,9 @@ from loki_py.model.scan import (
 UNIT_LINE_BYTES = 4 << 20
 """Lines that one unit has at most, unless a single block has more."""
 
+UNIT_ROWS_MAX = 90_000
+"""Rows that one unit has at most where lines are not read, and bytes mean little."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockUnit:
@@ -145,9 +148,19 @@ def _narrowed(part: BlockPart, start_ns: int, end_ns: int) -> BlockPart:
 
 
 def units_of_file(
-    store: BlockStore, local: LocalFile, part: TenantPart, tenant: str, wanted: Wanted
+    store: BlockStore,
+    local: LocalFile,
+    part: TenantPart,
+    tenant: str,
+    wanted: Wanted,
+    *,
+    with_lines: bool,
 ) -> list[ScanUnit]:
-    """Return the file's units for a scan; none where it has no wanted row."""
+    """Return the file's units for a scan; none where it has no wanted row.
+
+    Args:
+        with_lines: whether the scan reads lines.
+    """
     local_of_position = wanted.local_of_ref[part.refs]
     selects = local_of_position >= 0
     if not selects.any():
@@ -162,18 +175,21 @@ def units_of_file(
     numbers = local_of_position.astype(np.uint32)
     units = [BlockUnit(wanted, store, local, numbers, each, origin) for each in parts]
     return [
-        group[0] if len(group) == 1 else BlockGroup(group) for group in _groups(units)
+        group[0] if len(group) == 1 else BlockGroup(group)
+        for group in _groups(units, with_lines=with_lines)
     ]
 
 
-def _groups(units: Sequence[BlockUnit]) -> list[list[BlockUnit]]:
+def _groups(units: Sequence[BlockUnit], *, with_lines: bool) -> list[list[BlockUnit]]:
     """Return neighbours together, as long as they are little."""
+    most = UNIT_LINE_BYTES if with_lines else UNIT_ROWS_MAX
     groups: list[list[BlockUnit]] = []
-    line_bytes = UNIT_LINE_BYTES
+    held = most
     for unit in units:
-        if line_bytes + unit.part.line_bytes > UNIT_LINE_BYTES:
+        size = unit.part.line_bytes if with_lines else unit.part.rows_max
+        if held + size > most:
             groups.append([])
-            line_bytes = 0
+            held = 0
         groups[-1].append(unit)
-        line_bytes += unit.part.line_bytes
+        held += size
     return groups

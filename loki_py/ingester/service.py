@@ -205,7 +205,12 @@ class Ingester:
         units: list[ScanUnit] = []
         for local, part in self._blocks.parts_of(tenant):
             units += block_units.units_of_file(
-                self._blocks, local, part, tenant, wanted
+                self._blocks,
+                local,
+                part,
+                tenant,
+                wanted,
+                with_lines=scan.columns.line,
             )
         for number, head in self._state.heads_of(tenant):
             units += selection.units_of_head(head, wanted, f"head/{number}")
