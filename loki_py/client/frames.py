@@ -4,6 +4,7 @@ Column names: `timestamp`, then `line` or `value`, then every label by its name;
 label that is itself called like one of those gets `_label` added.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,12 @@ NS_PER_MS = 1_000_000
 _TAKEN = {"timestamp", "line", "value"}
 
 
-class _Frame:
+class _Frame(ABC):
     """What can be turned into a table of the libraries that people use."""
 
+    @abstractmethod
     def to_arrow(self) -> Any:
         """Return a `pyarrow.Table`; timestamps are nanoseconds in UTC."""
-        raise NotImplementedError
 
     def to_polars(self) -> "pl.DataFrame":
         """Return a polars frame."""
