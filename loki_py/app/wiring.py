@@ -62,6 +62,9 @@ from loki_py.transport.abc import EntrySink
 from loki_py.wire.otlp import OtlpDecoder
 from loki_py.wire.push import PushDecoder
 
+_WHOLE_RING = (0,)
+"""The token of a process alone: it owns everything."""
+
 _NOT_IN_IDS = re.compile(r"[^a-z0-9-]+")
 
 
@@ -258,6 +261,8 @@ def _routes(common: _Common, process: Process, parts: _Parts) -> list[Route]:
         instance_id_of(config.common.instance_id),
         f"{config.server.http_listen_address}:{config.server.http_listen_port}",
         InstanceState.ACTIVE,
+        tokens=_WHOLE_RING,
+        registered_ns=common.clock.now_ns(),
     )
     alone = dict.fromkeys(("ingester", "distributor"), AloneView(own))
     rings = RingRoutes(
