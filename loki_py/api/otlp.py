@@ -9,19 +9,13 @@ from dataclasses import dataclass, field, replace
 from loki_py.api.bodies import Holding, Receive, read_body
 from loki_py.api.context import ApiContext
 from loki_py.api.errors import Failure, failure_of
-from loki_py.api.push import (
-    EMPTY,
-    NO_CONTENT,
-    PushCaps,
-    Scope,
-    Send,
-    length_of,
-    send_failure,
-)
+from loki_py.api.push import PushCaps, length_of
+from loki_py.api.push_answers import Dialect, Scope, Send, answer_push, text_of
 from loki_py.api.services import PushService
 from loki_py.config.limits import Overrides
-from loki_py.runtime.logs import Throttle, logger_of
+from loki_py.runtime.logs import Throttle
 from loki_py.wire.otlp import OtlpDecoder
+from loki_py.wire.otlp_answers import encode_status
 
 OTLP_ROUTES = {"/otlp/v1/logs": "otlp_v1_logs", "/v1/logs": "v1_logs"}
 UNAUTHORIZED = 401
@@ -30,77 +24,82 @@ _STATUS_HEADERS = (
     ("x-content-type-options", "nosniff"),
 )
 
-_log = logger_of("otlp")
-
 
 @dataclass(frozen=True, slots=True)
-class OtlpRoute:
-    """Answers `POST` on the paths of `OTLP_ROUTES`."""
+class OtlpAcceptor:
+    """Takes exports, however they came."""
 
     decoder: OtlpDecoder
     pusher: PushService
     overrides: Overrides
     context: ApiContext
     caps: PushCaps
+
+    async def take(
+        self,
+        tenant: str,
+        body: bytes,
+        holding: Holding,
+        *,
+        content_type: str,
+        content_encoding: str,
+    ) -> None:
+        """Store the records of one request.
+
+        Raises: as `PushService.push` and `OtlpDecoder.decode`.
+        """
+        decoded = self.decoder.decode(
+            body,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            decoded_bytes_max=self.caps.decoded_bytes_max,
+            rules=self.overrides.limits_of(tenant).otlp_rules,
+            now_ns=self.context.clock.now_ns(),
+        )
+        del body
+        holding.add(decoded.body_bytes)
+        await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpRoute:
+    """Answers `POST` on the paths of `OTLP_ROUTES`."""
+
+    acceptor: OtlpAcceptor
     throttle: Throttle = field(default_factory=Throttle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one export."""
-        context = self.context
-        started_ns = context.clock.monotonic_ns()
-        status = 204
-        try:
-            await self._accept(scope, receive)
-        except Exception as error:  # noqa: BLE001  # every failure has an answer
-            failure = otlp_failure_of(error)
-            status = failure.status
-            context.metrics.panics.inc(failure.is_unforeseen)
-            if failure.is_ours:
-                self._tell(status, error)
-            await send_failure(failure, _body_of(failure), send)
-        else:
-            await send(NO_CONTENT)
-            await send(EMPTY)
-        context.metrics.observe(
-            method="POST",
+        await answer_push(
+            self._accept(scope, receive),
+            send,
+            self.acceptor.context,
+            dialect=_DIALECT,
             route=OTLP_ROUTES[scope["path"]],
-            status=status,
-            duration_ns=context.clock.monotonic_ns() - started_ns,
+            throttle=self.throttle,
         )
 
-    def _tell(self, status: int, error: Exception) -> None:
-        dropped = self.throttle.take(self.context.clock.monotonic_ns())
-        if dropped is not None:
-            _log.error(
-                "export failed", status=status, error=repr(error), not_told=dropped
-            )
-
     async def _accept(self, scope: Scope, receive: Receive) -> None:
-        self.context.check_running()
-        headers = {
-            name: value.decode("latin-1")
-            for name, value in dict(scope["headers"]).items()
-        }
-        tenant = self.context.tenant_of_push(dict(scope["headers"]))
-        caps = self.caps
-        with Holding(caps.inflight) as holding:
+        acceptor = self.acceptor
+        acceptor.context.check_running()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        tenant = acceptor.context.tenant_of_push(headers)
+        with Holding(acceptor.caps.inflight) as holding:
             body = await read_body(
                 receive,
                 holding,
-                declared=length_of(headers.get(b"content-length", "").encode()),
-                bytes_max=caps.body_bytes_max,
+                declared=length_of(headers.get(b"content-length", b"")),
+                bytes_max=acceptor.caps.body_bytes_max,
             )
-            decoded = self.decoder.decode(
+            await acceptor.take(
+                tenant,
                 body,
-                content_type=headers.get(b"content-type", ""),
-                content_encoding=headers.get(b"content-encoding", ""),
-                decoded_bytes_max=caps.decoded_bytes_max,
-                rules=self.overrides.limits_of(tenant).otlp_rules,
-                now_ns=self.context.clock.now_ns(),
+                holding,
+                content_type=headers.get(b"content-type", b"").decode("latin-1"),
+                content_encoding=headers.get(b"content-encoding", b"").decode(
+                    "latin-1"
+                ),
             )
-            del body
-            holding.add(decoded.body_bytes)
-            await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
 
 
 def otlp_failure_of(error: Exception) -> Failure:
@@ -121,15 +120,8 @@ def otlp_failure_of(error: Exception) -> Failure:
 
 def _body_of(failure: Failure) -> bytes:
     if failure.status == UNAUTHORIZED:
-        return f"{failure.text}\n".encode()
-    return status_message(failure.text)
+        return text_of(failure)
+    return encode_status(failure.text)
 
 
-def status_message(text: str) -> bytes:
-    """Return a google.rpc.Status with this message and no code."""
-    encoded = text.encode()
-    length, size = b"", len(encoded)
-    while size > 0x7F:
-        length += bytes([size & 0x7F | 0x80])
-        size >>= 7
-    return b"\x12" + length + bytes([size]) + encoded
+_DIALECT = Dialect("export failed", otlp_failure_of, _body_of)

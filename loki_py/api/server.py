@@ -15,7 +15,7 @@ from loki_py.api.docs_page import docs_routes
 from loki_py.api.errors import TEXT_HEADERS, failure_of
 from loki_py.api.forms import FORM_BYTES_MAX, FORM_TYPE, Form, parse_form
 from loki_py.api.gate import admit, tell
-from loki_py.api.push import Scope, Send
+from loki_py.api.push_answers import Scope, Send
 from loki_py.api.routes import Route
 from loki_py.api.tail import refuse
 from loki_py.errors import ClientGone

@@ -14,7 +14,7 @@ from loki_py.api.admin import AdminRoutes, Process
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
 from loki_py.api.index import IndexRoutes
-from loki_py.api.otlp import OTLP_ROUTES, OtlpRoute
+from loki_py.api.otlp import OTLP_ROUTES, OtlpAcceptor, OtlpRoute
 from loki_py.api.patterns import PatternRoutes
 from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
 from loki_py.api.query import QueryRoutes
@@ -341,9 +341,10 @@ def _http(
             BytesInFlight(config.distributor.inflight_bytes_max),
         )
         push = PushRoute(PushDecoder(), parts.distributor, context, caps)
-        otlp = OtlpRoute(
+        exports = OtlpAcceptor(
             OtlpDecoder(), parts.distributor, common.overrides, context, caps
         )
+        otlp = OtlpRoute(exports)
         pushes = {
             **dict.fromkeys(PUSH_ROUTES, push),
             **dict.fromkeys(OTLP_ROUTES, otlp),

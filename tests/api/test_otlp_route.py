@@ -7,13 +7,14 @@ import pytest
 
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
-from loki_py.api.otlp import OtlpRoute, status_message
+from loki_py.api.otlp import OtlpAcceptor, OtlpRoute
 from loki_py.api.push import PushCaps
 from loki_py.config.limits import StaticOverrides
 from loki_py.errors import DurabilityFailed, LimitExceeded, ValidationFailed
 from loki_py.runtime.clock import SystemClock
 from loki_py.runtime.metrics import RequestMetrics, new_registry
 from loki_py.wire.otlp import OtlpDecoder
+from loki_py.wire.otlp_answers import encode_status
 
 ONE_RECORD = json.dumps(
     {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1"}]}]}]}
@@ -42,7 +43,9 @@ def export(pushes, body, *, path="/otlp/v1/logs", tenant="t1"):
         lambda: True,
     )
     caps = PushCaps(1 << 20, 1 << 20, BytesInFlight(1 << 21))
-    route = OtlpRoute(OtlpDecoder(), pushes, StaticOverrides(), context, caps)
+    route = OtlpRoute(
+        OtlpAcceptor(OtlpDecoder(), pushes, StaticOverrides(), context, caps)
+    )
     headers = [(b"content-type", b"application/json")]
     if tenant:
         headers.append((b"x-scope-orgid", tenant.encode()))
@@ -80,7 +83,7 @@ def test_failures_are_protobuf_statuses(error, status, text, retry):
     found, headers, body = export(Pushes(error), ONE_RECORD)
 
     assert found == status
-    assert body == status_message(text)
+    assert body == encode_status(text)
     assert headers[b"content-type"] == b"application/octet-stream"
     assert headers.get(b"retry-after") == retry
 
@@ -94,12 +97,3 @@ def test_request_without_tenant_is_401_in_plain_text():
 
     assert (status, body) == (401, b"no org id\n")
     assert headers[b"content-type"] == b"text/plain; charset=utf-8"
-
-
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 20_000])
-def test_status_is_readable_as_google_rpc_status(size):
-    message = status_message("x" * size)
-
-    assert message[:1] == b"\x12"
-    assert message.endswith(b"x" * size)
-    assert len(message) == 1 + (1 if size < 128 else 2 if size < 2**14 else 3) + size
