@@ -38,9 +38,12 @@ class RequestRejected(LokiError):
 
     Attributes:
         status: the HTTP status that Loki's clients know for this case.
+        entries_refused, entries_stored: of a push, where they were counted.
     """
 
     status = 400
+    entries_refused = 0
+    entries_stored = 0
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

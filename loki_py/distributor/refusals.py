@@ -63,6 +63,11 @@ class Refusals:
         self.entries[key] = self.entries.get(key, 0) + entries
         self.bytes[key] = self.bytes.get(key, 0) + size_bytes
 
+    @property
+    def entries_count(self) -> int:
+        """How many entries were refused."""
+        return sum(self.entries.values())
+
     def error(self) -> RequestRejected | None:
         """Return the answer to the client, or None where nothing was refused."""
         if not self._messages:

@@ -82,10 +82,10 @@ class Distributor:
         if len(verdict.batch):
             self._take_from_rate(tenant, verdict, limits, push_format)
             answer = await self._ingester.push(tenant, self._enriched(verdict, limits))
-            self._check_answer(tenant, answer, limits, push_format)
+            self._check_answer(tenant, verdict, answer, limits, push_format)
         error = verdict.refusals.error()
         if error is not None:
-            raise error
+            raise _counted(error, verdict)
 
     def _decide(
         self,
@@ -143,7 +143,12 @@ class Distributor:
         return batch
 
     def _check_answer(
-        self, tenant: str, answer: PushAnswer, limits: Limits, push_format: str
+        self,
+        tenant: str,
+        verdict: Verdict,
+        answer: PushAnswer,
+        limits: Limits,
+        push_format: str,
     ) -> None:
         """Raise for what the ingester refused, and count it."""
         if answer.discards:
@@ -154,7 +159,8 @@ class Distributor:
                 push_format=push_format,
             )
         if answer.rejected:
-            raise _aggregated(answer.rejected)
+            refused = sum(discard.entries_count for discard in answer.discards)
+            raise _counted(_aggregated(answer.rejected), verdict, refused=refused)
 
     def _count_discarded(
         self, tenant: str, found: Refusals, limits: Limits, push_format: str
@@ -165,6 +171,20 @@ class Distributor:
             retention_ns=limits.retention_period_ns,
             push_format=push_format,
         )
+
+
+def _counted(error: LokiError, verdict: Verdict, *, refused: int = 0) -> LokiError:
+    """Return the error with how many entries it concerns, and how many not.
+
+    Args:
+        error: what the client is told.
+        verdict: what was sent on.
+        refused: how much of that came back.
+    """
+    if isinstance(error, RequestRejected):
+        error.entries_refused = verdict.refusals.entries_count + refused
+        error.entries_stored = max(len(verdict.batch) - refused, 0)
+    return error
 
 
 def _all_blocked(tenant: str, batch: EntryBatch, limits: Limits) -> Verdict:
