@@ -9,7 +9,9 @@ from loki_py.wire.otlp_proto import OtlpProtoDecoder
 from loki_py.wire.push import NO_STREAMS, DecodedPush
 
 FORMAT = "otlp"
-ENCODINGS = ("", "gzip", "zstd", "lz4")
+ENCODINGS = ("", "gzip", "zstd", "lz4", "deflate")
+"""`deflate` is not among Loki's; OpenTelemetry's exporters have it."""
+
 JSON_TYPE, PROTO_TYPE = "application/json", "application/x-protobuf"
 
 

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import zlib
 
 import lz4_frames
 import push_bodies
@@ -308,6 +309,7 @@ def test_fields_may_come_in_any_order():
         ("gzip", gzip.compress),
         ("zstd", zstandard.compress),
         ("lz4", lz4_frames.stored),
+        ("deflate", zlib.compress),
     ],
 )
 def test_bodies_may_be_compressed(encoding, encode):
