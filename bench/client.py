@@ -8,6 +8,7 @@ import time
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from generate import Body
 
@@ -37,22 +38,18 @@ def push_all(
 
     Raises: RuntimeError where an answer is not 2xx.
     """
-    heads = [_head(target, body, path) for body in bodies]
     positions = iter(range(len(bodies)))
-    failures: list[str] = []
+    failures: list[Exception] = []
 
     def run() -> None:
-        with socket.create_connection((target.host, target.port)) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.settimeout(ANSWER_S_MAX)
-            for position in positions:
-                connection.sendall(heads[position])
-                connection.sendall(bodies[position].data)
-                answer = _answer(connection)
-                if not answer.startswith(b"HTTP/1.1 2"):
-                    failures.append(answer.decode(errors="replace"))
-                if failures:
-                    return
+        try:
+            with Pusher(target, path) as pusher:
+                for position in positions:
+                    if failures:
+                        return
+                    pusher.push(bodies[position])
+        except (OSError, RuntimeError) as error:
+            failures.append(error)
 
     threads = [threading.Thread(target=run) for _ in range(connections)]
     begin = time.perf_counter()
@@ -61,8 +58,36 @@ def push_all(
     for thread in threads:
         thread.join()
     if failures:
-        raise RuntimeError(f"push failed: {failures[0]}")
+        raise RuntimeError("push failed") from failures[0]
     return time.perf_counter() - begin
+
+
+class Pusher:
+    """Pushes bodies over one connection that stays open; a context manager."""
+
+    def __init__(self, target: Target, path: str = PUSH_PATH) -> None:
+        self._target = target
+        self._path = path
+        self._connection = socket.create_connection((target.host, target.port))
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection.settimeout(ANSWER_S_MAX)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def push(self, body: Body) -> None:
+        """Push a body and wait for its answer.
+
+        Raises: RuntimeError where the answer is not 2xx.
+        """
+        self._connection.sendall(_head(self._target, body, self._path))
+        self._connection.sendall(body.data)
+        answer = _answer(self._connection)
+        if not answer.startswith(b"HTTP/1.1 2"):
+            raise RuntimeError(answer.decode(errors="replace"))
 
 
 def _head(target: Target, body: Body, path: str) -> bytes:
