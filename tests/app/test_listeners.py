@@ -8,7 +8,7 @@ import ssl
 import pytest
 from fakes.certificates import Authority
 
-from bench.server import free_port
+from bench.ports import free_port
 from loki_py.app.serve import _serve
 from loki_py.app.wiring import wire
 from loki_py.config.loader import parse_config

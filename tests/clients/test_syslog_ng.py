@@ -13,7 +13,7 @@ import pytest
 from clients.conftest import MESSAGES
 from e2e.harness import until
 
-from bench.server import free_port
+from bench.ports import free_port
 
 CONFIGURATION = Path(__file__).with_name("syslog-ng.conf")
 STOP_S_MAX = 30

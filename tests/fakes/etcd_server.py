@@ -2,26 +2,19 @@
 
 import shutil
 import signal
-import socket
-import subprocess
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-READY_S_MAX = 20
+from fakes.programs import start_listening
 
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+from bench.ports import free_port
 
 
 class EtcdServer:
     """One member; its data outlives `kill` and a new `start`."""
 
     def __init__(self, folder: Path, *extra: str, scheme: str = "http") -> None:
-        self.port = free_port()
-        self._peer_port = free_port()
+        self._choose_ports()
         self._folder = folder
         self._extra = extra
         self._scheme = scheme
@@ -36,28 +29,11 @@ class EtcdServer:
         return self._process is not None
 
     def start(self) -> None:
-        binary = shutil.which("etcd")
-        assert binary, "etcd is not installed: apt-get install etcd-server"
-        client, peer = f"{self._scheme}://{self.endpoint}", self._peer_url()
-        self._process = subprocess.Popen(
-            [
-                binary,
-                "--name=m",
-                f"--data-dir={self._folder}/data",
-                f"--listen-client-urls={client}",
-                f"--advertise-client-urls={client}",
-                f"--listen-peer-urls={peer}",
-                f"--initial-advertise-peer-urls={peer}",
-                f"--initial-cluster=m={peer}",
-                "--heartbeat-interval=20",
-                "--election-timeout=200",
-                "--log-level=error",
-                *self._extra,
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        """Start it; a first start may choose other ports, a later one does not."""
+        is_first = not (self._folder / "data").exists()
+        self._process = start_listening(
+            self._command, move=self._move if is_first else None
         )
-        self._wait_until_it_listens()
 
     def kill(self) -> None:
         """As `kill -9` and the end of the process."""
@@ -80,17 +56,30 @@ class EtcdServer:
     def wipe(self) -> None:
         shutil.rmtree(self._folder / "data")
 
-    def _wait_until_it_listens(self) -> None:
-        deadline_s = time.monotonic() + READY_S_MAX
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                assert self._process.poll() is None, "etcd ended"
-                assert time.monotonic() < deadline_s, "etcd does not listen"
-                time.sleep(0.02)
-            else:
-                return
+    def _choose_ports(self) -> None:
+        self.port, self._peer_port = free_port(), free_port()
 
-    def _peer_url(self) -> str:
-        return f"http://127.0.0.1:{self._peer_port}"
+    def _move(self) -> None:
+        self._choose_ports()
+        shutil.rmtree(self._folder / "data", ignore_errors=True)
+
+    def _command(self) -> tuple[Sequence[str], int]:
+        binary = shutil.which("etcd")
+        assert binary, "etcd is not installed: apt-get install etcd-server"
+        client = f"{self._scheme}://{self.endpoint}"
+        peer = f"http://127.0.0.1:{self._peer_port}"
+        command = [
+            binary,
+            "--name=m",
+            f"--data-dir={self._folder}/data",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=m={peer}",
+            "--heartbeat-interval=20",
+            "--election-timeout=200",
+            "--log-level=error",
+            *self._extra,
+        ]
+        return command, self.port

@@ -2,13 +2,11 @@
 
 import shutil
 import signal
-import socket
-import subprocess
-import time
+from collections.abc import Sequence
 
-from fakes.s3_servers import free_port
+from fakes.programs import start_listening
 
-READY_S_MAX = 20
+from bench.ports import free_port
 
 
 class MemcachedServer:
@@ -23,23 +21,7 @@ class MemcachedServer:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        binary = shutil.which("memcached")
-        assert binary, "memcached is not installed: apt-get install memcached"
-        self._process = subprocess.Popen(
-            [binary, "-u", "nobody", "-l", "127.0.0.1", "-p", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline_s = time.monotonic() + READY_S_MAX
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                assert self._process.poll() is None, "memcached ended"
-                assert time.monotonic() < deadline_s, "memcached does not listen"
-                time.sleep(0.02)
-            else:
-                return
+        self._process = start_listening(self._command)
 
     def kill(self) -> None:
         if self._process is not None:
@@ -54,3 +36,9 @@ class MemcachedServer:
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
+
+    def _command(self) -> tuple[Sequence[str], int]:
+        binary = shutil.which("memcached")
+        assert binary, "memcached is not installed: apt-get install memcached"
+        command = [binary, "-u", "nobody", "-l", "127.0.0.1", "-p", str(self.port)]
+        return command, self.port

@@ -3,42 +3,32 @@
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
-import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
+from fakes.programs import start_listening
+
+from bench.ports import free_port
 from loki_py.config.storage_schema import S3Config
 
-READY_S_MAX = 30
 ACCESS_KEY = "AKIDEXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI-K7MDENG"
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 class _Server:
-    def __init__(self, command: list[str], port: int) -> None:
-        self.port = port
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    def __init__(self) -> None:
+        self._move()
+        self._process = start_listening(
+            lambda: (self._command(), self.port), move=self._move
         )
-        deadline_s = time.monotonic() + READY_S_MAX
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                assert self._process.poll() is None, f"{command[0]} ended"
-                assert time.monotonic() < deadline_s, f"{command[0]} does not listen"
-                time.sleep(0.05)
-            else:
-                return
+
+    def _move(self) -> None:
+        self.port = free_port()
+
+    def _command(self) -> Sequence[str]:
+        raise NotImplementedError
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -63,28 +53,28 @@ class RcloneServer(_Server):
     """`rclone serve s3` over a folder; every request must be signed."""
 
     def __init__(self, folder: Path, *extra: str) -> None:
+        self._folder = folder
+        self._extra = extra
+        super().__init__()
+
+    def _command(self) -> Sequence[str]:
         binary = shutil.which("rclone", path=Path(sys.executable).parent)
         assert binary, "rclone is not installed: it is in the dev dependencies"
-        port = free_port()
-        super().__init__(
-            [
-                binary,
-                "serve",
-                "s3",
-                f"--auth-key={ACCESS_KEY},{SECRET_KEY}",
-                f"--addr=127.0.0.1:{port}",
-                f"--config={os.devnull}",
-                *extra,
-                str(folder),
-            ],
-            port,
-        )
+        return [
+            binary,
+            "serve",
+            "s3",
+            f"--auth-key={ACCESS_KEY},{SECRET_KEY}",
+            f"--addr=127.0.0.1:{self.port}",
+            f"--config={os.devnull}",
+            *self._extra,
+            str(self._folder),
+        ]
 
 
 class MotoServer(_Server):
     """moto's S3, in a process of its own."""
 
-    def __init__(self) -> None:
-        port = free_port()
+    def _command(self) -> Sequence[str]:
         binary = Path(sys.executable).parent / "moto_server"
-        super().__init__([str(binary), "-H", "127.0.0.1", "-p", str(port)], port)
+        return [str(binary), "-H", "127.0.0.1", "-p", str(self.port)]

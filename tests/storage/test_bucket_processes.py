@@ -8,8 +8,9 @@ import pytest
 from e2e.harness import Api, until
 from fakes.fault_proxy import FaultProxy
 from fakes.memcached_server import MemcachedServer
-from fakes.s3_servers import RcloneServer, free_port
+from fakes.s3_servers import RcloneServer
 
+from bench.ports import free_port
 from bench.server import Server
 from loki_py.storage.s3_client import new_client
 

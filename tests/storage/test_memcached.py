@@ -7,10 +7,10 @@ import time
 import pytest
 from fakes.fault_proxy import FaultProxy
 from fakes.memcached_server import MemcachedServer
-from fakes.s3_servers import free_port
 from prometheus_client import CollectorRegistry
 from pymemcache import Client
 
+from bench.ports import free_port
 from loki_py.config.storage_schema import MemcachedConfig
 from loki_py.runtime.clock import SystemClock
 from loki_py.storage import cache_memcached
