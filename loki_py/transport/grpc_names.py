@@ -20,6 +20,9 @@ KEEPALIVE_MS = 10_000
 KEEPALIVE_ANSWER_MS_MAX = 5_000
 RECONNECT_MS_MIN = 100
 RECONNECT_MS_MAX = 2_000
+CONNECT_MS_MAX = 5_000
+"""How long a peer may take to say hello: one that just started is busy, and a
+try that is given up makes every call fail until the next one."""
 
 FRAME_BYTES_MAX = 4 << 20
 """Of HTTP/2; the default of 16 KiB costs more than the bytes themselves."""
@@ -55,7 +58,8 @@ def client_options(message_bytes_max: int) -> Options:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS_MIN),
-        ("grpc.min_reconnect_backoff_ms", RECONNECT_MS_MIN),
+        # Named after pauses, and the bound of one try to connect.
+        ("grpc.min_reconnect_backoff_ms", CONNECT_MS_MAX),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
         # Instances that share an address after one another share no connection.
         ("grpc.use_local_subchannel_pool", 1),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from fakes.certificates import Authority
 from fakes.ingesters import FakeIngester, batch_of, read_all, rows_of
+from fakes.wires import Wire
 
 from loki_py.config.grpc_schema import GrpcServerTlsConfig, IngesterClientConfig
 from loki_py.errors import (
@@ -26,6 +27,7 @@ from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer
+from loki_py.transport.grpc_names import RECONNECT_MS_MIN
 from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
 from loki_py.transport.pool import IngesterPool
 
@@ -112,6 +114,26 @@ async def test_errors_that_are_none_of_ours_are_not_told():
             await client.series("t", (), start_ns=0, end_ns=1)
 
     assert "secret" not in str(raised.value)
+
+
+async def test_ingester_that_is_slow_to_say_hello_is_reached():
+    """Who just started is busy: calls wait for it instead of failing at once."""
+    ingester = FakeIngester()
+    async with served(ingester) as (_, server):
+        wire = Wire(server.port)
+        wire.cut()
+        pool = IngesterPool(IngesterClientConfig(), clock=SystemClock())
+        address = f"127.0.0.1:{wire.port}"
+        client = pool.client_of(InstanceDesc("i-1", address, InstanceState.ACTIVE))
+        push = asyncio.create_task(client.push("t", batch_of([(A, 1, "a")])))
+        done, _ = await asyncio.wait([push], timeout=3 * RECONNECT_MS_MIN / 1000)
+        await asyncio.to_thread(wire.heal)
+
+        assert not done
+        await push
+        await pool.stop()
+        await asyncio.to_thread(wire.stop)
+    assert len(ingester.batches) == 1
 
 
 async def test_selection_is_read_unit_by_unit():
