@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.errors import LokiError
 from loki_py.ingester.service import Ingester
-from loki_py.ring.desc import live_count
+from loki_py.ring.desc import InstanceState, live_count
 from loki_py.ring.holders import DataRing
 from loki_py.ring.lifecycler import Lifecycler
 from loki_py.ring.watcher import RingWatcher, backoff_s
@@ -80,8 +80,21 @@ class IngesterMembership:
         _log.info("left for good; everything is in object storage")
 
     def reason_not_ready(self) -> str | None:
-        """Return why this process is not in the ring, None where it is."""
-        return self.lifecycler.reason_not_ready()
+        """Return why others do not count on this process, None where they do.
+
+        What the store told us of ourselves it told the others, so that who waits
+        for readiness may stop the next one.
+        """
+        own = self.lifecycler.desc
+        seen = self.ring.ring.instances.get(own.instance_id)
+        reason = self.lifecycler.reason_not_ready()
+        if reason is None and (
+            seen is None
+            or seen.started_ns != own.started_ns
+            or seen.state is not InstanceState.ACTIVE
+        ):
+            return "ingester ring: this instance is not seen as ACTIVE yet"
+        return reason
 
     async def _end_task(self) -> None:
         task, self._task = self._task, None

@@ -3,7 +3,9 @@
 Time is *contact time*: what passes between two messages from the store while
 it is in reach. While it is away nobody grows old, and who is missing right
 after it came back gets the time to register again: a store that lost its keys
-is no reason to think that all instances died.
+is no reason to think that all instances died. A long silence between two messages
+counts only in part: it tells of the store, or of us, and who beat meanwhile is
+about to be heard.
 
 Pure: the watcher brings entries and the time.
 """
@@ -52,7 +54,9 @@ class RingMirror:
     def heard(self, *, now_ns: int) -> None:
         """Note that the store answered at this moment of a monotonic clock."""
         if self._heard_ns is not None and not self._is_away:
-            self._contact_ns += max(now_ns - self._heard_ns, 0)
+            silence_ns = max(now_ns - self._heard_ns, 0)
+            counted_ns_max = self._settings.heartbeat_timeout_ns // 2
+            self._contact_ns += min(silence_ns, counted_ns_max or silence_ns)
         self._heard_ns = now_ns
         self._is_away = False
 

@@ -1,16 +1,20 @@
-"""Leaving the ring: what is not flushed is not given up."""
+"""Joining and leaving the ring: not before it is true, and nothing given up."""
+
+from dataclasses import replace
 
 import pytest
-from fakes.rings import instance
+from fakes.rings import instance, ring_of
 
 from loki_py.app import membership
 from loki_py.app.membership import IngesterMembership
 from loki_py.errors import Unavailable
+from loki_py.ring.desc import InstanceState
 
 
 class FakeRing:
     def __init__(self):
         self.released = []
+        self.ring = ring_of()
 
     async def release(self, instance_id):
         self.released.append(instance_id)
@@ -19,6 +23,9 @@ class FakeRing:
 class FakeLifecycler:
     desc = instance("ingester-0")
     has_left = False
+
+    def reason_not_ready(self):
+        return None
 
     def leave(self):
         self.has_left = True
@@ -42,6 +49,24 @@ class FakeIngester:
 def member(monkeypatch):
     monkeypatch.setattr(membership, "LEAVING_S", 0)
     return IngesterMembership(FakeRing(), FakeLifecycler(), FakeIngester(), index_s=0)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {},
+        {"state": InstanceState.JOINING},
+        {"started_ns": -1},
+    ],
+)
+def test_instance_is_not_ready_before_the_store_says_that_it_is_active(member, seen):
+    """Nor where the store still tells of the process before."""
+    own = member.lifecycler.desc
+    assert "not seen as ACTIVE" in member.reason_not_ready()
+
+    member.ring.ring = ring_of(replace(own, **seen))
+
+    assert bool(member.reason_not_ready()) == bool(seen)
 
 
 async def test_leaving_for_a_restart_keeps_the_holders_key(member):

@@ -37,6 +37,11 @@ def beat(mirror, name, revision, *, now_s):
     mirror.apply([change], now_ns=now_s * NS_PER_S)
 
 
+def keep_beating(mirror, name, *, until_s, since_s=0):
+    for second in range(since_s + 5, until_s + 1, 5):
+        beat(mirror, name, 100 + second, now_s=second)
+
+
 def test_ring_holds_what_was_read():
     mirror = mirror_of(a=1, b=2)
 
@@ -56,10 +61,10 @@ def test_changes_of_a_watch_are_taken_over():
 def test_silent_instance_becomes_unhealthy_and_is_forgotten_later():
     mirror = mirror_of(a=1, b=2)
 
-    beat(mirror, "a", 3, now_s=61)
+    keep_beating(mirror, "a", until_s=70)
     assert writable(mirror) == ["a"]
     assert set(mirror.ring().instances) == {"a", "b"}
-    beat(mirror, "a", 4, now_s=121)
+    keep_beating(mirror, "a", until_s=130, since_s=70)
     assert set(mirror.ring().instances) == {"a"}
 
 
@@ -67,9 +72,20 @@ def test_full_read_makes_nobody_younger():
     """The same revision is the same heartbeat."""
     mirror = mirror_of(a=1, b=2)
 
-    mirror.load(entries(a=3, b=2), now_ns=61 * NS_PER_S)
+    for second in range(10, 71, 10):
+        mirror.load(entries(a=second, b=2), now_ns=second * NS_PER_S)
 
     assert writable(mirror) == ["a"]
+
+
+def test_one_long_silence_makes_nobody_unhealthy():
+    """A store that hung, or we: those who beat meanwhile are heard in a moment."""
+    mirror = mirror_of(a=1, b=2)
+    keep_beating(mirror, "a", until_s=30)
+
+    beat(mirror, "a", 99, now_s=3_600)
+
+    assert writable(mirror) == ["a", "b"]
 
 
 def test_full_read_drops_who_is_gone():
