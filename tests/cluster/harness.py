@@ -5,6 +5,7 @@ other push has, with a client's normal retries, and remember what was promised.
 """
 
 import contextlib
+import datetime as dt
 import http.client
 import json
 import os
@@ -19,12 +20,15 @@ from typing import Self
 from e2e.harness import Api, until
 from fakes.etcd_server import EtcdServer
 
-from bench.server import Server, free_port, is_ready
+from bench.ports import free_port
+from bench.server import Server, is_ready
 
 READY_S_MAX = 120.0
 RETRY_S = 0.1
 RETRIES_S_MAX = 60.0
 NS_PER_S = 1_000_000_000
+REASONS_MAX = 20
+WITH_INGESTER = {"all", "write", "ingester"}
 
 # Others take over quickly, so that tests need not wait for it.
 QUICK = {
@@ -51,14 +55,35 @@ class Node(Server):
             },
             directory=folder,
         )
+        self.spawned_s = 0.0
+
+    @property
+    def has_ingester(self) -> bool:
+        return self.settings["target"] in WITH_INGESTER
 
     def spawn(self) -> None:
         """Start without waiting until it is ready."""
+        self.spawned_s = time.time()
         with contextlib.suppress(TimeoutError):
             self.start(ready_s_max=-1)
 
     def wait_ready(self) -> None:
-        until(lambda: is_ready(self.port), seconds=READY_S_MAX)
+        until(self._is_ready, seconds=READY_S_MAX)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log_tail()
+        return is_ready(self.port)
+
+    def sees(self, other: "Node") -> bool:
+        """Whether the present life of another one counts as well here."""
+        with self.api() as api:
+            headers = {"Accept": "application/json"}
+            ring = json.loads(api.request("GET", "/ring", headers=headers).body)
+        for shard in ring["shards"]:
+            if shard["id"] == other.name and shard["state"] == "ACTIVE":
+                beat = dt.datetime.fromisoformat(shard["timestamp"])
+                return beat.timestamp() > other.spawned_s
+        return False
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -88,17 +113,15 @@ class Cluster:
         self.settings = {
             "common.replication_factor": "3",
             "common.ring.kvstore.store": "etcd",
-            "common.ring.kvstore.etcd.endpoints": f"[{self.etcd.endpoint}]",
             "common.storage.filesystem.chunks_directory": str(folder / "chunks"),
             **QUICK,
             **settings,
         }
 
     def add(self, *names: str, target: str = "all", **settings: str) -> list[Node]:
-        """Start processes of one target; return when all are ready."""
+        """Start processes of one target; return when everybody sees them."""
         nodes = [self.spawn(name, target=target, **settings) for name in names]
-        for node in nodes:
-            node.wait_ready()
+        self.settle()
         return nodes
 
     def spawn(self, name: str, *, target: str = "all", **settings: str) -> Node:
@@ -107,8 +130,25 @@ class Cluster:
         node.spawn()
         return node
 
+    def restart(self, node: Node) -> None:
+        """Start a process that ended; return when everybody sees it."""
+        node.spawn()
+        self.settle()
+
+    def settle(self) -> None:
+        """Return when all that run are ready, and each sees every ingester so."""
+        running = [node for node in self.nodes.values() if node.process is not None]
+        for node in running:
+            node.wait_ready()
+        for node in running:
+            for other in running:
+                if other.has_ingester:
+                    until(lambda a=node, b=other: a.sees(b), seconds=READY_S_MAX)
+
     def __enter__(self) -> Self:
         self.etcd.start()
+        endpoints = f"[{self.etcd.endpoint}]"
+        self.settings["common.ring.kvstore.etcd.endpoints"] = endpoints
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,8 +166,7 @@ class Cluster:
             if node.process is None:
                 node.spawn()
             node.resume()
-        for node in self.nodes.values():
-            node.wait_ready()
+        self.settle()
 
     def remove(self, node: Node) -> None:
         """Kill a process for ever."""
@@ -142,6 +181,7 @@ class Load:
         acked, sent: (timestamp ns, line) that were promised, that were sent.
         pushes_s: how long each acknowledged try took.
         refused: statuses of tries that were not acknowledged.
+        reasons: what was said with statuses of 500, of pushes and queries.
         queries: statuses of queries, 0 for those without an answer.
         queries_s: how long each query took.
     """
@@ -157,6 +197,7 @@ class Load:
         self.acked = set()
         self.pushes_s = []
         self.refused = Counter()
+        self.reasons = []
         self.given_up = 0
         self.queries = Counter()
         self.queries_s = []
@@ -220,7 +261,7 @@ class Load:
         while time.monotonic() < deadline:
             node = rng.choice(self._nodes)
             begin = time.monotonic()
-            status = _status_of(node, streams)
+            status, text = _pushed(node, streams)
             taken_s = time.monotonic() - begin
             with self._lock:
                 if status == 204:
@@ -228,6 +269,7 @@ class Load:
                     self.pushes_s.append(taken_s)
                     return
                 self.refused[status] += 1
+                self._note_reason(node, status, text)
             if self._stopping.is_set():
                 break
             time.sleep(RETRY_S)
@@ -262,17 +304,24 @@ class Load:
         except (OSError, http.client.HTTPException):
             return 0, 0
         if answer.status != 200:
+            with self._lock:
+                self._note_reason(node, answer.status, answer.text)
             return answer.status, 0
         result = json.loads(answer.body)["data"]["result"]
         return 200, int(result[0]["value"][1]) if result else 0
 
+    def _note_reason(self, node: Node, status: int, text: str) -> None:
+        if status == 500 and len(self.reasons) < REASONS_MAX:
+            self.reasons.append(f"{time.time():.3f} {node.name}: {text.strip()}")
 
-def _status_of(node: Node, streams) -> int:
+
+def _pushed(node: Node, streams) -> tuple[int, str]:
     try:
         with Api(node.port) as api:
-            return api.push(streams).status
-    except (OSError, http.client.HTTPException):
-        return 0
+            answer = api.push(streams)
+            return answer.status, answer.text
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
 
 
 def _lines(rng: random.Random, writer: int, test: str):
@@ -319,4 +368,5 @@ def told(title: str, load: Load) -> None:
     }
     if load.queries_s:
         figures["slowest query ms"] = round(max(load.queries_s) * 1000)
-    print(f"\n{title}: {figures}")  # noqa: T201  # the test's figures
+    told = [f"\n{title}: {figures}", *load.reasons]
+    print("\n".join(told))  # noqa: T201  # the test's figures

@@ -24,8 +24,7 @@ def test_parts_answer_as_a_whole(cluster):
         cluster.spawn(name, target="ingester")
     distributor = cluster.spawn("distributor-0", target="distributor")
     querier = cluster.spawn("querier-0", target="querier")
-    for node in cluster.nodes.values():
-        node.wait_ready()
+    cluster.settle()
     with Load([distributor], asks=False) as load:
         load.grows()
 
@@ -93,8 +92,7 @@ def test_ingester_leaves_for_good_and_is_not_missed(cluster):
         load.grows()
 
         check_found(load, [querier])
-        ingesters[1].spawn()
-        ingesters[1].wait_ready()
+        cluster.restart(ingesters[1])
     told("one left for good, one killed", load)
     check_found(load, [querier])
     assert newcomer.process is not None
