@@ -20,7 +20,8 @@ LAYERS = [
     ["transport"],
     ["distributor", "ingester", "querier", "compactor", "patterns"],
     ["api"],
-    ["app", "client"],
+    ["client"],
+    ["app"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -2,24 +2,27 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 import msgspec
 
 from loki_py.app.http_client import LokiClient
 from loki_py.app.moments import NS_PER_S
-from loki_py.app.paging import Ask, Stream, pages
 from loki_py.app.printing import (
+    Labels,
     Look,
     common_labels,
     lines_of,
     notes_of,
     print_labels,
     print_samples,
+    rows_of,
     stats_lines,
 )
+from loki_py.client.answers import Rows, decode_rows
+from loki_py.client.paging import Page, pages
 
 Params: TypeAlias = list[tuple[str, str]]
 
@@ -56,20 +59,13 @@ class LogAsk:
     step: str = ""
     interval: str = ""
 
-    def params(self, ask: Ask) -> Params:
+    def params(self, page: Page) -> Params:
         """Return the parameters of one page."""
-        params = [
-            ("direction", "FORWARD" if self.forward else "BACKWARD"),
-            ("end", str(ask.end_ns)),
-            ("limit", str(ask.limit)),
-            ("query", self.query),
-            ("start", str(ask.start_ns)),
-        ]
         extra = [("step", self.step), ("interval", self.interval)]
-        return params + [(name, text) for name, text in extra if text]
+        return page.params(self.query) + [(name, text) for name, text in extra if text]
 
 
-class _Samples(Exception):  # not an error: the query is a metric query
+class IsMetric(Exception):  # not an error
     """Ends the paging of what turned out not to be entries."""
 
     def __init__(self, answer: _Answer) -> None:
@@ -90,40 +86,42 @@ class Asker:
     look: Look
     quiet: bool = False
     has_stats: bool = False
-    _noted: bool = False
+    _noted: Labels | None = None
 
     def query(self, asked: LogAsk) -> None:
         """Print the entries or samples of a range query.
 
         Raises: RequestFailed.
         """
-
-        def fetch(ask: Ask) -> list[Stream]:
-            params = asked.params(ask)
-            self._note(self.client.url_of(QUERY_RANGE, params))
-            answer = self._answer(QUERY_RANGE, params)
-            if answer.data.resultType != "streams":
-                raise _Samples(answer)
-            return msgspec.json.decode(answer.data.result, type=list[Stream])
-
         try:
-            found = pages(
-                fetch,
-                start_ns=asked.start_ns,
-                end_ns=asked.end_ns,
-                limit=asked.limit,
-                batch=asked.batch,
-                forward=asked.forward,
-            )
-            for rows in found:
+            for found in self.pages(asked):
+                rows = rows_of(found)
                 common = common_labels(rows)
-                if not self._noted:
-                    self._noted = True
+                if common != self._noted:
+                    self._noted = common
                     for note in notes_of(self.look, common):
-                        self._note(note)
-                _print_lines(lines_of(rows, self.look, common))
-        except _Samples as samples:
+                        self.note(note)
+                print_lines(lines_of(rows, self.look, common))
+        except IsMetric as samples:
             _print_samples(samples.answer)
+
+    def pages(self, asked: LogAsk) -> Iterator[Rows]:
+        """Yield the entries of a range query, page by page.
+
+        Raises: RequestFailed, IsMetric.
+        """
+
+        def fetch(page: Page) -> Rows:
+            params = asked.params(page)
+            self.note(self.client.url_of(QUERY_RANGE, params))
+            body = self.client.get(QUERY_RANGE, params)
+            answer = self._told(body)
+            if answer.data.resultType != "streams":
+                raise IsMetric(answer)
+            return decode_rows(body, forward=asked.forward)
+
+        whole = Page(asked.start_ns, asked.end_ns, asked.batch, asked.forward)
+        return pages(fetch, whole, entries_max=asked.limit or None)
 
     def instant_query(self, query: str, *, limit: int, time_ns: int | None) -> None:
         """Print the samples of an instant query.
@@ -133,8 +131,8 @@ class Asker:
         params = [("limit", str(limit)), ("query", query)]
         if time_ns is not None:
             params.append(("time", str(time_ns)))
-        self._note(self.client.url_of(QUERY, params))
-        _print_samples(self._answer(QUERY, params))
+        self.note(self.client.url_of(QUERY, params))
+        _print_samples(self._told(self.client.get(QUERY, params)))
 
     def labels(self, name: str | None, *, start_ns: int, end_ns: int) -> None:
         """Print label names, or the values of one label.
@@ -143,7 +141,7 @@ class Asker:
         """
         path = f"/loki/api/v1/label/{name}/values" if name else "/loki/api/v1/labels"
         told = self._list(path, [("start", str(start_ns)), ("end", str(end_ns))])
-        _print_lines(told)
+        print_lines(told)
 
     def series(
         self, matchers: Sequence[str], *, start_ns: int, end_ns: int, analyze: bool
@@ -157,19 +155,20 @@ class Asker:
         found = self._list("/loki/api/v1/series", params)
         if not analyze:
             sets = (tuple(sorted(labels.items())) for labels in found)
-            _print_lines(sorted(map(print_labels, sets)))
+            print_lines(sorted(map(print_labels, sets)))
             return
-        _print_lines(_analysis_of(found))
+        print_lines(_analysis_of(found))
 
     def _list(self, path: str, params: Params) -> list[Any]:
-        self._note(self.client.url_of(path, params))
+        self.note(self.client.url_of(path, params))
         told: list[Any] = msgspec.json.decode(self.client.get(path, params)).get(
             "data", []
         )
         return told
 
-    def _answer(self, path: str, params: Params) -> _Answer:
-        answer = msgspec.json.decode(self.client.get(path, params), type=_Answer)
+    def _told(self, body: bytes) -> _Answer:
+        """Return an answer, after what is to be said beside it."""
+        answer = msgspec.json.decode(body, type=_Answer)
         for warning in answer.warnings:
             self._say(f"warning: {warning}")
         if self.has_stats:
@@ -177,7 +176,8 @@ class Asker:
                 self._say(line)
         return answer
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Say something beside the result, unless quiet."""
         if not self.quiet:
             self._say(text)
 
@@ -214,7 +214,8 @@ def _print_samples(answer: _Answer) -> None:
     print(print_samples(msgspec.json.decode(answer.data.result)))
 
 
-def _print_lines(lines: Any) -> None:
+def print_lines(lines: Iterable[str], out: TextIO | None = None) -> None:
+    """Print lines, at once: on standard output where nothing else is said."""
     text = "\n".join(lines)
     if text:
-        sys.stdout.write(f"{text}\n")
+        (out or sys.stdout).write(f"{text}\n")

@@ -97,8 +97,11 @@ class IndexAsker:
                 print(line, file=sys.stderr)
         print(print_samples(data["result"]))
 
-    def fields(self, asked: FieldsAsk) -> None:
+    def fields(self, asked: FieldsAsk, *, is_json: bool = False) -> None:
         """Print fields with their types, or the values of one.
+
+        Args:
+            is_json: a JSON object a line, with all that is known of the field.
 
         Raises: RequestFailed.
         """
@@ -112,6 +115,9 @@ class IndexAsker:
             _print_lines(self._asked(path, params).get("values") or ())
             return
         found = self._asked("/loki/api/v1/detected_fields", params).get("fields") or ()
+        if is_json:
+            _print_lines([msgspec.json.encode(each).decode() for each in found])
+            return
         _print_lines(
             sorted(
                 f"label: {self.look.bold(each['label'])}\t\t"

@@ -6,13 +6,15 @@ Commands import what they need when they run: a query must not wait for the
 libraries that the server needs.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from loki_py.app import client_commands, index_commands, inspect_commands
+from loki_py.app import client_commands, index_commands, inspect_commands, options
 from loki_py.errors import ConfigInvalid, LokiError
 
 app = typer.Typer(
@@ -90,7 +92,11 @@ def version() -> None:
 def main() -> None:
     """Run the command line; errors are one line on standard error."""
     try:
-        app()
+        app(options.in_front_moved(sys.argv[1:]))
+    except BrokenPipeError:
+        # Who read our output has enough of it, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except ConfigInvalid as error:
         print(f"loki-py: {error}", file=sys.stderr)
         sys.exit(2)

@@ -51,6 +51,15 @@ def parse_since(text: str) -> int:
     return parse_duration_ns(text)
 
 
+def print_clock(time_ns: int, zone: tzinfo | None) -> str:
+    """Return the time of day in `zone`, None for the local one, to milliseconds."""
+    seconds, fraction_ns = divmod(time_ns, NS_PER_S)
+    moment = datetime.fromtimestamp(seconds, tz=zone or UTC)
+    if zone is None:
+        moment = moment.astimezone()
+    return f"{moment:%H:%M:%S}.{fraction_ns // 1_000_000:03}"
+
+
 def print_moment(time_ns: int, zone: tzinfo | None, *, digits: bool = False) -> str:
     """Return RFC 3339 in `zone`, None for the local one.
 

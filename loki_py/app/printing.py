@@ -6,13 +6,37 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Literal, TypeAlias
 
+from loki_py.app.inert import inert
 from loki_py.app.moments import print_moment
-from loki_py.app.paging import Labels, Row
+from loki_py.client.answers import Rows
 from loki_py.model.labels import quote
 
+Labels: TypeAlias = tuple[tuple[str, str], ...]
 Mode: TypeAlias = Literal["default", "raw", "jsonl"]
 
 _BLUE, _RED, _BOLD, _PLAIN = "\x1b[34m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry as it is shown: metadata is among the labels."""
+
+    timestamp_ns: int
+    labels: Labels
+    line: str
+
+
+def rows_of(found: Rows) -> list[Row]:
+    """Return the entries in their order."""
+    plain = [tuple(sorted(labels.items())) for labels in found.streams]
+    labels = [plain[stream] for stream in found.stream]
+    if found.extras:
+        labels = [
+            tuple(sorted({**found.streams[stream], **extra.merged()}.items()))
+            for stream, extra in zip(found.stream, found.extras, strict=True)
+        ]
+    columns = zip(found.timestamp_ns, labels, found.lines, strict=True)
+    return [Row(*cells) for cells in columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +48,7 @@ class Look:
         label_width_min: labels are padded to at least so many characters.
         labels_shown: where not empty, only these.
         labels_hidden: never these.
+        is_inert: show control characters as pictures, but in raw output.
     """
 
     mode: Mode = "default"
@@ -34,6 +59,7 @@ class Look:
     label_width_min: int = 0
     labels_shown: Sequence[str] = ()
     labels_hidden: Sequence[str] = ()
+    is_inert: bool = False
 
     def blue(self, text: str) -> str:
         """Return `text`, blue on a terminal."""
@@ -57,7 +83,7 @@ def lines_of(rows: Sequence[Row], look: Look, common: Labels) -> Iterator[str]:
     if look.mode == "raw":
         yield from (row.line.removesuffix("\n") for row in rows)
         return
-    shown = {labels: _shown_labels(labels, look, common) for labels in _distinct(rows)}
+    shown = {labels: shown_labels(labels, look, common) for labels in _distinct(rows)}
     if look.mode == "jsonl":
         yield from (_json_line(row, shown[row.labels], look) for row in rows)
         return
@@ -66,6 +92,8 @@ def lines_of(rows: Sequence[Row], look: Look, common: Labels) -> Iterator[str]:
     for row in rows:
         moment = look.blue(print_moment(row.timestamp_ns, look.zone))
         line = row.line.strip()
+        if look.is_inert:
+            line = inert(line)
         if look.has_labels:
             labels = look.red(texts[row.labels].ljust(width))
             yield f"{moment} {labels} {line}"
@@ -118,7 +146,12 @@ def _distinct(rows: Iterable[Row]) -> Iterable[Labels]:
     return dict.fromkeys(row.labels for row in rows)
 
 
-def _shown_labels(labels: Labels, look: Look, common: Labels) -> Labels:
+def shown_labels(labels: Labels, look: Look, common: Labels) -> Labels:
+    """Return the labels of an entry that are shown.
+
+    Args:
+        common: left out, unless asked for.
+    """
     hidden: set[tuple[str, str]] = set()
     if not look.has_common_labels:
         hidden = {pair for pair in common if pair[0] not in look.labels_shown}

@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from loki_py.app.http_client import LokiClient, RequestFailed
+from loki_py.app.http_client import LokiClient
 from loki_py.app.stamps import BatchSize, LineClock, cut
+from loki_py.client.connection import RequestFailed
 
 PUSH = "/loki/api/v1/push"
 READ_BYTES = 1 << 20

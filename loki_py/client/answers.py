@@ -3,6 +3,7 @@
 Pure.
 """
 
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -59,9 +60,16 @@ class _Answer(msgspec.Struct):
     warnings: list[str] = []
 
 
+class DroppedEntry(msgspec.Struct, frozen=True):
+    """An entry that the store left out of a tail, because its reader was slow."""
+
+    timestamp: str
+    labels: dict[str, str]
+
+
 class _TailFrame(msgspec.Struct):
     streams: msgspec.Raw
-    dropped: list[msgspec.Raw] | None = msgspec.field(
+    dropped: list[DroppedEntry] | None = msgspec.field(
         name="dropped_entries", default=None
     )
     flags: list[str] = msgspec.field(name="encodingFlags", default_factory=list)
@@ -105,6 +113,18 @@ class Rows:
         self.lines += other.lines
         self.extras += other.extras
         self.warnings += [w for w in other.warnings if w not in self.warnings]
+
+    def identities(self, positions: Iterable[int]) -> Iterator[Hashable]:
+        """Yield what is equal for equal entries, for each of the rows."""
+        keys = [tuple(sorted(labels.items())) for labels in self.streams]
+        for at in positions:
+            extra = self.extras[at].merged() if self.extras else {}
+            yield (
+                self.timestamp_ns[at],
+                keys[self.stream[at]],
+                self.lines[at],
+                tuple(sorted(extra.items())),
+            )
 
     def taken(self, order: list[int]) -> "Rows":
         """Return the rows at these positions, in this order."""
@@ -155,10 +175,10 @@ def decode_rows(body: bytes, *, forward: bool) -> Rows:
     return rows.taken(order)
 
 
-def decode_tail_frame(frame: str | bytes) -> tuple[Rows, int]:
-    """Return a tail's entries in the order they came, and how many it left out."""
+def decode_tail_frame(frame: str | bytes) -> tuple[Rows, list[DroppedEntry]]:
+    """Return a tail's entries in the order they came, and what it left out."""
     decoded = msgspec.json.decode(frame, type=_TailFrame)
-    return _rows_of(decoded.streams, decoded.flags), len(decoded.dropped or ())
+    return _rows_of(decoded.streams, decoded.flags), decoded.dropped or []
 
 
 def _rows_of(streams: msgspec.Raw, flags: list[str]) -> Rows:

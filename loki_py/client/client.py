@@ -207,14 +207,7 @@ class Client:
         forward = direction == "forward"
 
         def fetch(page: Page) -> Rows:
-            params = [
-                ("query", query),
-                ("start", str(page.start_ns)),
-                ("end", str(page.end_ns)),
-                ("limit", str(page.limit)),
-                ("direction", direction),
-            ]
-            body = self._get(f"{API}/query_range", params, CATEGORIZED)
+            body = self._get(f"{API}/query_range", page.params(query), CATEGORIZED)
             return decode_rows(body, forward=forward)
 
         whole = Page(start_ns, end_ns, page_entries, forward)

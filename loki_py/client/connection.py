@@ -19,6 +19,7 @@ from loki_py.errors import LokiError
 BACKOFF_S_MIN = 0.5
 BACKOFF_S_MAX = 30.0
 IDLE_CONNECTIONS_MAX = 8
+AUTHORIZATION = "Authorization"
 RETRIED = frozenset({429, 500, 502, 503, 504})
 
 
@@ -50,7 +51,11 @@ class Server:
     Attributes:
         auth: user name and password.
         token: a bearer token; goes before `auth`.
+        auth_header: in which one of the two is sent.
         ca_file: certificates to trust instead of the system's.
+        certificate: files of our own certificate and its key, where the store asks
+            for them; the key may be in the first.
+        verify_tls: whether to ask the store for a good certificate.
         timeout_s: how long connecting, or a silence in an answer, may last.
     """
 
@@ -60,6 +65,9 @@ class Server:
     auth: tuple[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
+    certificate: tuple[str, str | None] | None = None
+    verify_tls: bool = True
+    auth_header: str = AUTHORIZATION
     timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
@@ -79,17 +87,23 @@ class Server:
         if self.tenant is not None:
             headers["X-Scope-OrgID"] = self.tenant
         if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
+            headers[self.auth_header] = f"Bearer {self.token}"
         elif self.auth is not None:
             pair = ":".join(self.auth).encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+            headers[self.auth_header] = f"Basic {base64.b64encode(pair).decode()}"
         return {**headers, **self.headers}
 
     def tls(self) -> ssl.SSLContext | None:
         """Return how to speak TLS; None for plain HTTP."""
         if self.parts.scheme == "http":
             return None
-        return ssl.create_default_context(cafile=self.ca_file)
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if not self.verify_tls:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.certificate is not None:
+            context.load_cert_chain(*self.certificate)
+        return context
 
 
 def backoff_s(attempt: int, *, asked_s: float | None = None) -> float:

@@ -22,6 +22,16 @@ class Page:
     limit: int
     forward: bool
 
+    def params(self, query: str) -> list[tuple[str, str]]:
+        """Return the parameters of `query_range` for this page of a log query."""
+        return [
+            ("query", query),
+            ("start", str(self.start_ns)),
+            ("end", str(self.end_ns)),
+            ("limit", str(self.limit)),
+            ("direction", "forward" if self.forward else "backward"),
+        ]
+
 
 def pages(
     fetch: Callable[[Page], Rows],
@@ -50,26 +60,12 @@ def pages(
         if len(rows.lines) < page.limit:
             return
         edge_ns = rows.timestamp_ns[-1]
-        boundary = Counter(
-            _identity(rows, at)
-            for at, timestamp_ns in enumerate(rows.timestamp_ns)
-            if timestamp_ns == edge_ns
-        )
+        at_edge = (i for i, at_ns in enumerate(rows.timestamp_ns) if at_ns == edge_ns)
+        boundary = Counter(rows.identities(at_edge))
         if page.forward:
             page = replace(page, start_ns=edge_ns)
         else:
             page = replace(page, end_ns=edge_ns + 1)
-
-
-def _identity(rows: Rows, at: int) -> Hashable:
-    labels = tuple(sorted(rows.streams[rows.stream[at]].items()))
-    extra = rows.extras[at].merged() if rows.extras else {}
-    return (
-        rows.timestamp_ns[at],
-        labels,
-        rows.lines[at],
-        tuple(sorted(extra.items())),
-    )
 
 
 def _without(rows: Rows, known: Counter[Hashable]) -> Rows:
@@ -77,8 +73,7 @@ def _without(rows: Rows, known: Counter[Hashable]) -> Rows:
         return rows
     left = known.copy()
     fresh = []
-    for at in range(len(rows.lines)):
-        identity = _identity(rows, at)
+    for at, identity in enumerate(rows.identities(range(len(rows.lines)))):
         if left[identity] > 0:
             left[identity] -= 1
         else:

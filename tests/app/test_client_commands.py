@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from loki_py.app import main
-from loki_py.app.http_client import LokiClient, RequestFailed
+from loki_py.client.connection import Connections, RequestFailed
 
 T = 1_767_225_600_000_000_000
 
@@ -38,7 +38,7 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch):
     server = FakeServer()
-    monkeypatch.setattr(LokiClient, "_call_once", server.call)
+    monkeypatch.setattr(Connections, "_request_once", server.call)
     monkeypatch.setattr("time.sleep", lambda _: None)
     return server
 
@@ -98,7 +98,7 @@ def test_query_asks_what_its_options_say(server, run):
             "start": str(T),
             "end": str(T + 3_600 * 10**9),
             "limit": "2",
-            "direction": "FORWARD",
+            "direction": "forward",
             "step": "1m",
         },
     )

@@ -1,23 +1,25 @@
-"""Following from the command line: what is shown, once, over broken connections."""
+"""Following from the command line: what is shown, and how it ends.
+
+Going on after an interruption is the client's: tests/client/test_tail.py.
+"""
 
 import json
 import sys
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-import websockets.sync.client
+import websockets.asyncio.client
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Close
 from websockets.http11 import Response
 
-from loki_py.app import main, resume
-from loki_py.app.http_client import LokiClient
-from loki_py.app.paging import Row
-from loki_py.app.resume import Shown
+from loki_py.app import main
+from loki_py.client.connection import Connections
 
 T = 1_767_225_600_000_000_000
 A = {"app": "a"}
+STOPPED = 130
 
 
 def stream(*values, labels=A):
@@ -46,17 +48,23 @@ class FakeConnection:
     def __init__(self, told):
         self._told = iter(told)
 
-    def __enter__(self):
+    async def __aenter__(self):
         return self
 
-    def __exit__(self, *_):
+    async def __aexit__(self, *_):
         pass
 
-    def recv(self):
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
         told = next(self._told, KeyboardInterrupt())
         if isinstance(told, BaseException):
             raise told
         return told
+
+    async def close(self):
+        pass
 
 
 class FakeServer:
@@ -67,9 +75,8 @@ class FakeServer:
         self.asked = []
         self.headers = None
         self.stored = []
-        self.waits = []
 
-    def connect(self, url, *, additional_headers, **_):
+    async def connect(self, url, *, additional_headers, **_):
         self.asked.append(urlsplit(url))
         self.headers = additional_headers
         told = self.connections.pop(0)
@@ -78,12 +85,10 @@ class FakeServer:
         return FakeConnection(told)
 
     def call(self, _method, path, *_):
-        asked = dict(parse_qsl(urlsplit(path).query))
-        assert asked["direction"] == "FORWARD"
-        start_ns = int(asked["start"])
+        start_ns = int(dict(parse_qsl(urlsplit(path).query))["start"])
         values = [value for value in self.stored if int(value[0]) >= start_ns]
         found = [{"stream": A, "values": values}] if values else []
-        return json.dumps({"data": {"result": found}}).encode()
+        return json.dumps({"data": {"resultType": "streams", "result": found}}).encode()
 
     def params(self, connection):
         return dict(parse_qsl(self.asked[connection].query))
@@ -92,9 +97,9 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch):
     server = FakeServer()
-    monkeypatch.setattr(websockets.sync.client, "connect", server.connect)
-    monkeypatch.setattr(LokiClient, "_call_once", server.call)
-    monkeypatch.setattr("time.sleep", server.waits.append)
+    monkeypatch.setattr(websockets.asyncio.client, "connect", server.connect)
+    monkeypatch.setattr(Connections, "_request_once", server.call)
+    monkeypatch.setattr("loki_py.client.tail.backoff_s", lambda *_, **__: 0)
     return server
 
 
@@ -120,13 +125,13 @@ def run(monkeypatch, capsys):
     ],
 )
 def test_entries_are_shown_as_they_come(server, run, command):
-    """In the server's order, with all their labels; stopping is a good end."""
+    """In the server's order, with all their labels."""
     other = stream((1, "two"), labels={"app": "b"})
     server.connections = [[frame(stream((2, "one"))), frame(other)]]
 
     status, out, _ = run(*command, "--timezone", "UTC")
 
-    assert status == 0
+    assert status == STOPPED
     assert out == (
         '2026-01-01T00:00:00Z {app="a"} one\n2026-01-01T00:00:00Z {app="b"} two\n'
     )
@@ -167,21 +172,20 @@ def test_output_is_that_of_queries(server, run, output, line):
 
 
 def test_broken_connection_is_taken_up_without_gap_or_repetition(server, run):
-    """What came in between is asked for page by page, however much it is."""
-    between = [[str(T + at), f"line {at}"] for at in range(2, 2_600)]
+    """What came in between is asked for, however much it is."""
+    between = [[str(T + at), f"line {at}"] for at in range(2, 900)]
     server.stored = [[str(T + 1), "one"], *between]
-    again = stream((1, "one"), (2_599, "line 2599"), (2_600, "last"))
+    again = stream((1, "one"), (899, "line 899"))
     server.connections = [
         [frame(stream((1, "one"))), ConnectionClosedError(None, None)],
-        [frame(again)],
+        [frame(again), frame(stream((900, "last")))],
     ]
 
     _, out, err = run("tail", "x", "-o", "raw")
 
     assert out.splitlines() == ["one", *(line for _, line in between), "last"]
-    assert "connection lost; connecting again" in err
+    assert "was lost; connecting again" in err
     assert server.params(1)["start"] == str(T + 1)
-    assert server.params(1)["limit"] == "5000"
 
 
 def test_end_of_the_longest_time_is_no_interruption(server, run):
@@ -194,7 +198,6 @@ def test_end_of_the_longest_time_is_no_interruption(server, run):
 
     assert out == "one\none\n"
     assert "again" not in err
-    assert server.waits == []
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_refused_query_is_told_and_not_repeated(server, run, refusal):
     status, _, err = run("tail", "x", "-q")
 
     assert status == 1
-    assert "parse error (400)" in err or "only log selector is supported" in err
+    assert "answered 400: parse error" in err or "only log selector is supported" in err
 
 
 def test_server_that_stays_away_is_given_up(server, run):
@@ -220,8 +223,7 @@ def test_server_that_stays_away_is_given_up(server, run):
 
     assert status == 1
     assert "no answer from http://localhost:3100: refused" in err
-    assert len(server.asked) == 11
-    assert max(server.waits) == 5
+    assert len(server.asked) == 9
 
 
 def test_dropped_entries_are_told(server, run):
@@ -240,26 +242,3 @@ def test_dropped_entries_are_told(server, run):
 def test_wrong_option_is_status_2(server, run, arguments):
     assert run("tail", "x", *arguments)[0] == 2
     assert server.asked == []
-
-
-def row(at, line="x"):
-    return Row(T + at, (("app", "a"),), line)
-
-
-def test_equal_rows_are_left_out_as_often_as_they_were_shown():
-    shown = Shown(T)
-    assert len(shown.fresh([row(1), row(1)])) == 2
-
-    assert shown.interrupt() == T + 1
-    assert shown.fresh([row(1), row(1), row(1)]) == [row(1)]
-
-
-def test_only_the_last_moments_are_remembered(monkeypatch):
-    monkeypatch.setattr(resume, "OVERLAP_ROWS_MAX", 3)
-    shown = Shown(T)
-
-    shown.fresh([row(0)])
-    shown.fresh([row(40 * 10**9)])
-    assert shown.interrupt() == T + 40 * 10**9
-    shown.fresh([row(41 * 10**9 + at) for at in range(3)])
-    assert shown.interrupt() == T + 41 * 10**9

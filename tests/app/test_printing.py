@@ -4,9 +4,9 @@ from datetime import UTC
 
 import pytest
 
-from loki_py.app.paging import Row
 from loki_py.app.printing import (
     Look,
+    Row,
     common_labels,
     lines_of,
     notes_of,

@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 import http
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from client.fake_store import streams_answer
 from websockets.asyncio.server import serve
 
 from loki_py.client import Client, Entry, RequestFailed
-from loki_py.client.tail import OVERLAP_ENTRIES_MAX, OVERLAP_NS, RESUME_LIMIT, Overlap
+from loki_py.client.answers import Rows
+from loki_py.client.connection import Connections
+from loki_py.client.resume import OVERLAP_ENTRIES_MAX, OVERLAP_NS, Overlap
+from loki_py.client.tail import RECONNECTS_MAX
 
 T = 1_767_225_600_000_000_000
 
@@ -58,7 +62,22 @@ async def store():
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("loki_py.client.tail.backoff_s", lambda _: 0)
+    monkeypatch.setattr("loki_py.client.tail.backoff_s", lambda *_, **__: 0)
+
+
+@pytest.fixture(autouse=True)
+def stored(monkeypatch):
+    """What a range query finds: (ns, line) of one stream, in order."""
+    entries = []
+
+    def answer(_, _method, path, *__):
+        asked = parse_qs(urlsplit(path).query)
+        start_ns, limit = int(asked["start"][0]), int(asked["limit"][0])
+        found = [(ns, line, {}) for ns, line in entries if ns >= start_ns][:limit]
+        return json.dumps(streams_answer(({"app": "a"}, found))).encode()
+
+    monkeypatch.setattr(Connections, "_request_once", answer)
+    return entries
 
 
 async def first(tail, count):
@@ -104,33 +123,58 @@ async def test_what_the_store_left_out_is_counted(store):
     [
         (1011, "reached tail max duration limit"),
         (1011, "slow reader: a frame waited 15 s"),
+        (1011, "keepalive ping timeout"),
+        (1011, "internal error; the server's log says more"),
+        (1011, ""),
         (1001, "going away"),
         (1012, "restart"),
         (1000, ""),
     ],
 )
-async def test_a_tail_goes_on_without_gaps_or_repeats(store, end):
+async def test_a_tail_goes_on_without_gaps_or_repeats(store, stored, end):
+    """What the new connection gives is not all: the rest is asked for."""
     client, scripts, asked = store
     scripts.append([line(1), line(2), end])
-    scripts.append([line(1), line(2), line(3)])
+    scripts.append([line(2_000), line(2_001)])
+    stored += [(T + number, f"line {number}") for number in range(1, 2_001)]
 
-    found = await first(client.tail('{app="a"}', start=T), 3)
+    found = await first(client.tail('{app="a"}', start=T), 2_001)
 
-    assert [entry.line for entry in found] == ["line 1", "line 2", "line 3"]
+    assert [entry.line for entry in found] == [f"line {i}" for i in range(1, 2_002)]
     assert f"start={T + 1}&" in asked[1].path
-    assert f"limit={RESUME_LIMIT}" in asked[1].path
 
 
-async def test_a_limit_that_the_tenant_may_not_have_is_not_asked_twice(store):
+async def test_a_tail_that_gave_nothing_yet_misses_nothing(store, stored):
+    """More came while it was away than the new connection's first frame holds."""
+    client, scripts, _ = store
+    scripts.append([(1011, "keepalive ping timeout")])
+    scripts.append([line(3)])
+    stored += [(T + number, f"line {number}") for number in range(1, 4)]
+
+    tail = client.tail('{app="a"}', start=T)
+    tail._opened_ns = T
+
+    assert [e.line for e in await first(tail, 3)] == ["line 1", "line 2", "line 3"]
+
+
+async def test_a_store_that_always_closes_is_given_up(store):
     client, scripts, asked = store
-    scripts.append([line(1), (1001, "")])
-    scripts.append("max entries limit per query exceeded")
-    scripts.append([line(1), line(2)])
+    scripts += [[(1011, "out of order")] for _ in range(RECONNECTS_MAX + 1)]
 
-    found = await first(client.tail('{app="a"}', start=T, limit=9), 2)
+    with pytest.raises(RequestFailed, match="closed the connection: out of order"):
+        await first(client.tail('{app="a"}'), 1)
 
-    assert [entry.line for entry in found] == ["line 1", "line 2"]
-    assert asked[-1].path.endswith("limit=9")
+    assert len(asked) == RECONNECTS_MAX + 1
+
+
+async def test_a_violated_policy_is_not_tried_again(store):
+    client, scripts, asked = store
+    scripts.append([(1008, "not for you")])
+
+    with pytest.raises(RequestFailed, match="not for you"):
+        await first(client.tail('{app="a"}'), 1)
+
+    assert len(asked) == 1
 
 
 async def test_a_query_that_is_refused_is_said(store):
@@ -186,29 +230,35 @@ async def test_leaving_the_context_closes_the_connection(store):
         assert await anext(aiter(tail)) is None
 
 
-def entry_at(number, ns=T):
-    return Entry({"app": "a"}, f"line {number}", ns)
+def rows(*marks):
+    """Return rows of (number, ns)."""
+    return Rows(
+        streams=[{"app": "a"}],
+        stream=[0] * len(marks),
+        timestamp_ns=[ns for _, ns in marks],
+        lines=[f"line {number}" for number, _ in marks],
+    )
 
 
 def test_equal_entries_count_each():
     overlap = Overlap()
-    assert all(overlap.is_new(entry_at(1)) for _ in range(2))
+    assert len(overlap.fresh(rows((1, T), (1, T))).lines) == 2
     overlap.interrupt()
 
-    assert [overlap.is_new(entry_at(1)) for _ in range(3)] == [False, False, True]
+    assert len(overlap.fresh(rows((1, T), (1, T), (1, T))).lines) == 1
 
 
 def test_moments_long_ago_are_forgotten():
     overlap = Overlap()
-    overlap.is_new(entry_at(1))
-    overlap.is_new(entry_at(2, T + OVERLAP_NS + 1))
+    overlap.fresh(rows((1, T), (2, T + OVERLAP_NS + 1)))
 
     assert overlap.interrupt() == T + OVERLAP_NS + 1
 
 
-def test_what_is_remembered_is_bounded():
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr("loki_py.client.resume.OVERLAP_ENTRIES_MAX", 20)
+    assert OVERLAP_ENTRIES_MAX > 20
     overlap = Overlap()
-    for number in range(OVERLAP_ENTRIES_MAX + 10):
-        overlap.is_new(entry_at(number, T + number))
+    overlap.fresh(rows(*((number, T + number) for number in range(30))))
 
     assert overlap.interrupt() == T + 10
