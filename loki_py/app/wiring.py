@@ -11,12 +11,11 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from loki_py.api.admin import AdminRoutes, Process
-from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
 from loki_py.api.index import IndexRoutes
 from loki_py.api.otlp import OTLP_ROUTES, OtlpAcceptor, OtlpRoute
 from loki_py.api.patterns import PatternRoutes
-from loki_py.api.push import PUSH_ROUTES, PushCaps, PushRoute
+from loki_py.api.push import PUSH_ROUTES, PushRoute
 from loki_py.api.query import QueryRoutes
 from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
 from loki_py.api.routes import (
@@ -33,6 +32,7 @@ from loki_py.api.tail import TAIL_ROUTES, TailRoute
 from loki_py.app.cluster import AloneView, Cluster, retained, terminate
 from loki_py.app.data_lock import DataLock
 from loki_py.app.membership import Shutdown
+from loki_py.app.otlp import exports_of, otlp_grpc_of
 from loki_py.app.security import security_of
 from loki_py.app.stores import WiredStore, store_of
 from loki_py.app.targets import Role, is_clustered, roles_of
@@ -59,7 +59,6 @@ from loki_py.runtime.metrics import RequestMetrics, new_registry
 from loki_py.runtime.overrides import FileOverrides
 from loki_py.storage.abc import ObjectStore
 from loki_py.transport.abc import EntrySink
-from loki_py.wire.otlp import OtlpDecoder
 from loki_py.wire.push import PushDecoder
 
 _WHOLE_RING = (0,)
@@ -130,11 +129,6 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
     parts = _parts_of(common, roles)
     tenancy = Tenancy(config.auth_enabled, config.no_auth_tenant)
     security = security_of(config, tenancy, clock, registry)
-    services = {**security.services, **_services_of(common, parts)}
-    lifecycle = Lifecycle(services, _checks_of(parts))
-    process = Process(
-        config, version, registry, lifecycle, log_level, overrides, parts.flush
-    )
     context = ApiContext(
         tenancy,
         clock,
@@ -145,7 +139,20 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
         security.audit,
         security.headers,
     )
-    app, admin_app = _http(common, process, parts, context)
+    services = {**security.services, **_services_of(common, parts)}
+    checks = _checks_of(parts)
+    exports = None
+    if parts.distributor is not None:
+        exports = exports_of(config, parts.distributor, overrides, context)
+        otlp_grpc = otlp_grpc_of(config, exports, security.certificates)
+        if otlp_grpc is not None:
+            services["otlp-grpc"] = otlp_grpc
+            checks.append(otlp_grpc.reason_not_ready)
+    lifecycle = Lifecycle(services, checks)
+    process = Process(
+        config, version, registry, lifecycle, log_level, overrides, parts.flush
+    )
+    app, admin_app = _http(common, process, parts, context, exports)
     return Wired(app, lifecycle, security.certificates, admin_app)
 
 
@@ -325,7 +332,11 @@ def _tail_route(
 
 
 def _http(
-    common: _Common, process: Process, parts: _Parts, context: ApiContext
+    common: _Common,
+    process: Process,
+    parts: _Parts,
+    context: ApiContext,
+    exports: OtlpAcceptor | None,
 ) -> tuple[AsgiApp, AsgiApp | None]:
     """Return the HTTP side over the services, and what a second listener serves."""
     config = common.config
@@ -334,16 +345,8 @@ def _http(
     if tail is not None:
         routes += tail.routes()
     pushes: dict[str, AsgiApp] = {}
-    if parts.distributor is not None:
-        caps = PushCaps(
-            config.distributor.body_bytes_max,
-            config.distributor.decoded_bytes_max,
-            BytesInFlight(config.distributor.inflight_bytes_max),
-        )
-        push = PushRoute(PushDecoder(), parts.distributor, context, caps)
-        exports = OtlpAcceptor(
-            OtlpDecoder(), parts.distributor, common.overrides, context, caps
-        )
+    if parts.distributor is not None and exports is not None:
+        push = PushRoute(PushDecoder(), parts.distributor, context, exports.caps)
         otlp = OtlpRoute(exports)
         pushes = {
             **dict.fromkeys(PUSH_ROUTES, push),

@@ -108,6 +108,28 @@ class DistributorConfig(Section):
     inflight_bytes_max: SizeBytes = Field(512 * MIB, alias="max_inflight_size")
 
 
+class OtlpConfig(Section):
+    """`otlp`: where OpenTelemetry's logs are taken over gRPC, beside HTTP.
+
+    Attributes:
+        grpc_listen_address: empty: where HTTP is served.
+        grpc_listen_port: 0: nowhere. One that is given must be free; of the
+            default, a process that finds it taken says so and goes on.
+        message_bytes_max: a message as it came.
+    """
+
+    grpc_listen_address: str = ""
+    grpc_listen_port: Port = 4317
+    message_bytes_max: SizeBytes = Field(
+        16 * MIB, alias="grpc_server_max_recv_msg_size"
+    )
+
+    @property
+    def is_port_given(self) -> bool:
+        """Whether the port is one that the settings name."""
+        return "grpc_listen_port" in self.model_fields_set
+
+
 class WalConfig(Section):
     """`ingester.wal`: when an acknowledged entry is on disk.
 
@@ -205,6 +227,7 @@ class Config(Section):
     security: SecurityConfig = SecurityConfig()
     common: CommonConfig = CommonConfig()
     distributor: DistributorConfig = DistributorConfig()
+    otlp: OtlpConfig = OtlpConfig()
     ingester: IngesterConfig = IngesterConfig()
     ingester_client: IngesterClientConfig = IngesterClientConfig()
     querier: QuerierConfig = QuerierConfig()

@@ -37,6 +37,17 @@ class ServerCertificates:
             raise ConfigInvalid(f"{config.cert_file}: {error}") from None
         self._files, self._newest = files, newest
 
+    @property
+    def files(self) -> tuple[bytes, bytes, bytes | None]:
+        """Certificates, key and authorities as they were read last, PEM."""
+        cert, key, *authority = self._files
+        return cert, key, authority[0] if authority else None
+
+    @property
+    def is_mutual(self) -> bool:
+        """Whether clients must show a certificate."""
+        return self._config.is_mutual
+
     def _new_context(self) -> ssl.SSLContext:
         config = self._config
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

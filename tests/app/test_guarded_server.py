@@ -23,6 +23,8 @@ security:
   - {{name: root, sha256: {root}, tenants: ["*"], scopes: [read, write, admin]}}
 common:
   path_prefix: {folder}
+otlp:
+  grpc_listen_port: 0
 """
 BODY = b'{"streams":[{"stream":{"a":"b"},"values":[["%d","x"]]}]}'
 PUSH = "/loki/api/v1/push"

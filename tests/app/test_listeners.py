@@ -44,6 +44,7 @@ async def test_both_listeners_speak_tls_until_they_are_told_to_stop(tmp_path):
         assignments=[
             f"common.path_prefix={tmp_path / 'data'}",
             f"server.http_listen_port={first}",
+            "otlp.grpc_listen_port=0",
             "server.admin_listen_address=127.0.0.1",
             f"server.admin_listen_port={second}",
             f"{TLS}.cert_file={cert}",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.ports import free_port
 from loki_py.app.data_lock import DataLock
 from loki_py.app.wiring import instance_id_of, wire
 from loki_py.config.loader import parse_config
@@ -15,7 +16,13 @@ def test_unknown_target_is_refused():
 
 
 async def test_services_of_one_process_start_and_stop_in_order(tmp_path):
-    config = parse_config("", assignments=[f"common.path_prefix={tmp_path}"])
+    config = parse_config(
+        "",
+        assignments=[
+            f"common.path_prefix={tmp_path}",
+            f"otlp.grpc_listen_port={free_port()}",
+        ],
+    )
     lifecycle = wire(config, LogLevel()).lifecycle
 
     await lifecycle.start()
@@ -28,6 +35,7 @@ async def test_services_of_one_process_start_and_stop_in_order(tmp_path):
         "store",
         "ingester",
         "querier",
+        "otlp-grpc",
     ]
     assert ready is None
     assert {state.value for state in lifecycle.states.values()} == {"Terminated"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from e2e.harness import Api, until
 
+from bench.ports import free_port
 from bench.server import Server
 
 HERE = Path(__file__).parent
@@ -40,7 +41,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def server():
-    with Server() as server:
+    with Server({"otlp.grpc_listen_port": str(free_port())}) as server:
         server.start()
         yield server
 

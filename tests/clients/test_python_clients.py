@@ -10,10 +10,18 @@ def level_of(number):
     return "warning" if number % 2 else "info"
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_opentelemetry_sdk_over_http(run_python, stored, app, compression):
+@pytest.mark.parametrize(
+    ("program", "compression"),
+    [
+        ("otlp_http", "none"),
+        ("otlp_http", "deflate"),
+        ("otlp_grpc", "NoCompression"),
+        ("otlp_grpc", "Gzip"),
+    ],
+)
+def test_opentelemetry_sdk(run_python, server, stored, app, program, compression):
     """Records, severities, attributes and ids of OTLP come back as metadata."""
-    run_python("otlp_http", compression)
+    run_python(program, compression, server.settings["otlp.grpc_listen_port"])
 
     entries = stored(f'{{service_name="{app}"}}')
     assert [line for _, line, _ in entries] == MESSAGES
