@@ -106,13 +106,13 @@ class LiveScreen:
         return Group(*all_lines)
 
     def _head(self) -> Text:
-        head = Text(f"{self._levels.total():,} ", style="bold reverse")
+        head = Text().append(f"{self._levels.total():,} entries  ", style="bold")
         if self._dropped_count:
-            head.append(f"{self._dropped_count:,} dropped ", style="bold red")
+            head.append(f"{self._dropped_count:,} dropped", style="bold red").append("  ")
         for level, style in _STYLES.items():
             if self._levels[level]:
-                head.append(f"{level} {self._levels[level]:,} ", style=style)
-        return head.append(inert_row(self._query))
+                head.append(f"{level} {self._levels[level]:,}", style=style).append("  ")
+        return head.append(inert_row(self._query), style="dim")
 
     def _line(self, row: Row, width: int) -> Text:
         level = level_of(row.labels)

@@ -1,12 +1,10 @@
 """Client commands against a server that is a function: output, exit statuses."""
 
 import json
-import sys
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from loki_py.app import main
 from loki_py.client.connection import Connections, RequestFailed
 
 T = 1_767_225_600_000_000_000
@@ -41,18 +39,6 @@ def server(monkeypatch):
     monkeypatch.setattr(Connections, "_request_once", server.call)
     monkeypatch.setattr("time.sleep", lambda _: None)
     return server
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["loki-py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 def data(kind, result):
@@ -240,3 +226,39 @@ def test_missing_file_is_status_1(run, tmp_path):
 
     assert status == 1
     assert "gone" in err
+
+
+@pytest.mark.parametrize("zone", ["Local", "local", "UTC", "Europe/Berlin"])
+def test_times_are_shown_and_read_in_the_zone(server, run, monkeypatch, zone):
+    monkeypatch.setenv("TZ", "UTC")
+    server.answers["/loki/api/v1/query_range"] = STREAMS
+    hour = 1 if "/" in zone else 0
+
+    _, out, _ = run(
+        *("query", "x", "--timezone", zone, "--no-labels", "-q", "--include-label=x"),
+        *(f"--from=2026-01-01T0{hour}:00:00", f"--to=2026-01-01T0{hour}:00:01"),
+    )
+
+    offset = "+01:00" if hour else "Z"
+    assert out.startswith(f"2026-01-01T0{hour}:00:00{offset} two\n")
+    assert server.asked[0][1]["start"] == str(T)
+
+
+def test_options_may_stand_before_the_command(server, run):
+    """As with logcli."""
+    server.answers["/loki/api/v1/labels"] = {"data": ["app"]}
+
+    status, out, err = run(
+        *("--addr=http://host:1", "-q", "-o", "raw", "--org-id", "t"), "labels"
+    )
+
+    assert (status, out, err) == (0, "app\n", "")
+
+
+def test_server_that_is_down_is_told_in_one_line(server, run):
+    server.answers["/loki/api/v1/labels"] = RequestFailed("no answer from http://h")
+
+    status, _, err = run("labels", "-q")
+
+    assert status == 1
+    assert err == "loki-py: no answer from http://h\n"

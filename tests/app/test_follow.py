@@ -4,7 +4,6 @@ Going on after an interruption is the client's: tests/client/test_tail.py.
 """
 
 import json
-import sys
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -14,7 +13,6 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Close
 from websockets.http11 import Response
 
-from loki_py.app import main
 from loki_py.client.connection import Connections
 
 T = 1_767_225_600_000_000_000
@@ -101,18 +99,6 @@ def server(monkeypatch):
     monkeypatch.setattr(Connections, "_request_once", server.call)
     monkeypatch.setattr("loki_py.client.tail.backoff_s", lambda *_, **__: 0)
     return server
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["loki-py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 @pytest.mark.parametrize(
