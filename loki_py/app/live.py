@@ -106,13 +106,14 @@ class LiveScreen:
         return Group(*all_lines)
 
     def _head(self) -> Text:
-        head = Text().append(f"{self._levels.total():,} entries  ", style="bold")
+        parts = [Text(f"{self._levels.total():,} entries", style="bold")]
         if self._dropped_count:
-            head.append(f"{self._dropped_count:,} dropped", style="bold red").append("  ")
+            parts.append(Text(f"{self._dropped_count:,} dropped", style="bold red"))
         for level, style in _STYLES.items():
             if self._levels[level]:
-                head.append(f"{level} {self._levels[level]:,}", style=style).append("  ")
-        return head.append(inert_row(self._query), style="dim")
+                parts.append(Text(f"{level} {self._levels[level]:,}", style=style))
+        parts.append(Text(inert_row(self._query), style="dim"))
+        return Text("  ").join(parts)
 
     def _line(self, row: Row, width: int) -> Text:
         level = level_of(row.labels)

@@ -11,7 +11,7 @@ INDEX = "/loki/api/v1/index"
 FIELDS = "/loki/api/v1/detected_fields"
 
 
-def test_stats_are_four_figures(server, run):  # noqa: F811
+def test_stats_are_four_figures(server, run):
     server.answers[f"{INDEX}/stats"] = {
         "streams": 1,
         "chunks": 2,
@@ -34,7 +34,7 @@ def test_sizes_are_those_of_loki(size_bytes, text):
     assert print_size(size_bytes) == text
 
 
-def test_volumes_are_indented_json(server, run):  # noqa: F811
+def test_volumes_are_indented_json(server, run):
     server.answers[f"{INDEX}/volume"] = data("vector", [])
 
     _, out, _ = run("volume", "{}", "--targetLabels", "a", "--targetLabels=b", "-q")
@@ -45,7 +45,7 @@ def test_volumes_are_indented_json(server, run):  # noqa: F811
     assert "step" not in asked
 
 
-def test_volumes_of_spans_have_a_step(server, run):  # noqa: F811
+def test_volumes_of_spans_have_a_step(server, run):
     server.answers[f"{INDEX}/volume_range"] = data("matrix", [])
 
     run("volume_range", "{}", "--step=1m", "--aggregateByLabels", "-q")
@@ -54,7 +54,7 @@ def test_volumes_of_spans_have_a_step(server, run):  # noqa: F811
     assert (asked["step"], asked["aggregateBy"]) == ("1m", "labels")
 
 
-def test_fields_are_sorted_with_their_types(server, run):  # noqa: F811
+def test_fields_are_sorted_with_their_types(server, run):
     server.answers[FIELDS] = {
         "fields": [
             {"label": "b", "type": "int", "cardinality": 2, "parsers": ["json"]},
@@ -71,13 +71,13 @@ def test_fields_are_sorted_with_their_types(server, run):  # noqa: F811
     assert server.asked[0][1]["line_limit"] == "5"
 
 
-def test_values_of_one_field_are_one_a_line(server, run):  # noqa: F811
+def test_values_of_one_field_are_one_a_line(server, run):
     server.answers["/loki/api/v1/detected_field/a/values"] = {"values": ["x", "y"]}
 
     assert run("detected-fields", "{}", "a", "-q")[1] == "x\ny\n"
 
 
-def test_query_is_formatted_without_a_server(run, monkeypatch):  # noqa: F811
+def test_query_is_formatted_without_a_server(run, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(' {app = "a"}|="x" \n'))
 
     assert run("fmt")[1] == '{app="a"} |= "x"\n'
