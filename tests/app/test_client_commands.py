@@ -1,44 +1,12 @@
 """Client commands against a server that is a function: output, exit statuses."""
 
 import json
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from loki_py.client.connection import Connections, RequestFailed
+from loki_py.client.connection import RequestFailed
 
 T = 1_767_225_600_000_000_000
-
-
-class FakeServer:
-    """Answers by path; keeps what it was asked and sent."""
-
-    def __init__(self):
-        self.answers = {}
-        self.asked = []
-        self.pushed = []
-        self.refusals = []
-
-    def call(self, method, path, body, _headers):
-        parts = urlsplit(path)
-        self.asked.append((parts.path, dict(parse_qsl(parts.query))))
-        if method == "POST":
-            if self.refusals:
-                raise self.refusals.pop(0)
-            self.pushed.append(json.loads(body))
-            return b""
-        answer = self.answers[parts.path]
-        if isinstance(answer, Exception):
-            raise answer
-        return json.dumps(answer).encode()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    server = FakeServer()
-    monkeypatch.setattr(Connections, "_request_once", server.call)
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    return server
 
 
 def data(kind, result):

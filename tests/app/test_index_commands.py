@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from test_client_commands import data, server  # noqa: F401  # fixtures
+from test_client_commands import data
 
 from loki_py.app.ask_index import print_size
 
