@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from loki_py.api.access import NOBODY
 from loki_py.api.answers import Answer, Asked, answer_of, compressed
@@ -16,6 +16,7 @@ from loki_py.api.errors import TEXT_HEADERS, failure_of
 from loki_py.api.forms import FORM_BYTES_MAX, FORM_TYPE, Form, parse_form
 from loki_py.api.gate import admit, tell
 from loki_py.api.push_answers import Scope, Send
+from loki_py.api.route_table import Found, RouteTable
 from loki_py.api.routes import Route
 from loki_py.api.tail import refuse
 from loki_py.errors import ClientGone
@@ -46,25 +47,20 @@ def new_server(
         version: of this program.
         sockets: who answers websockets on a path.
     """
-    table = FastAPI(
-        title="loki_py",
-        version=version,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-        exception_handlers={HTTPException: _no_such_route},
-    )
     forms = BytesInFlight(FORMS_BYTES_MAX)
     described = docs_routes(routes, list(pushes), version=version)
-    for route in (*routes, *described):
-        table.add_api_route(
-            route.path,
-            _endpoint_of(route, context, forms),
-            methods=list(route.methods),
-            name=route.name,
-            response_model=None,
-        )
+    table = RouteTable((*routes, *described))
+
+    async def answer_of_table(scope: Scope, receive: Receive, send: Send) -> None:
+        found = table.find(scope["path"])
+        if found is None:
+            response = Response("404 page not found\n", 404, dict(TEXT_HEADERS))
+        elif scope["method"] not in found.route.methods:
+            response = Response(status_code=405)
+        else:
+            request = Request(scope, receive)
+            response = await _response_of(found, request, context, forms)
+        await response(scope, receive, send)
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -73,56 +69,55 @@ def new_server(
             is_push = scope["method"] == "POST"
             answer = pushes[scope["path"]] if is_push else Response(status_code=405)
         else:
-            answer = table
+            answer = answer_of_table
         await answer(scope, receive, send)
 
     return entry
 
 
-def _endpoint_of(
-    route: Route, context: ApiContext, forms: BytesInFlight
-) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        started_ns = context.clock.monotonic_ns()
-        caller = NOBODY, ""
-        try:
-            caller = admit(route, request.method, request.headers, context)
-            answer = await _answered(route, caller[1], request, context, forms)
-        except Exception as error:  # noqa: BLE001  # every failure has an answer
-            failure = failure_of(error)
-            context.metrics.panics.inc(failure.is_unforeseen)
-            if failure.is_ours:
-                _log.exception("request failed", route=route.name)
-            answer = answer_of(failure)
-        if context.compress_responses and _takes_gzip(request):
-            answer = await compressed(answer)
-        tell(route, request, context, caller=caller, status=answer.status)
-        context.metrics.observe(
-            method=request.method,
-            route=route.name,
-            status=answer.status,
-            duration_ns=context.clock.monotonic_ns() - started_ns,
-        )
-        headers = {**dict(context.headers), **dict(answer.headers)}
-        return Response(answer.body, answer.status, headers)
-
-    return endpoint
+async def _response_of(
+    found: Found, request: Request, context: ApiContext, forms: BytesInFlight
+) -> Response:
+    route = found.route
+    started_ns = context.clock.monotonic_ns()
+    caller = NOBODY, ""
+    try:
+        caller = admit(route, request.method, request.headers, context)
+        answer = await _answered(found, caller[1], request, context, forms)
+    except Exception as error:  # noqa: BLE001  # every failure has an answer
+        failure = failure_of(error)
+        context.metrics.panics.inc(failure.is_unforeseen)
+        if failure.is_ours:
+            _log.exception("request failed", route=route.name)
+        answer = answer_of(failure)
+    if context.compress_responses and _takes_gzip(request):
+        answer = await compressed(answer)
+    tell(route, request, context, caller=caller, status=answer.status)
+    context.metrics.observe(
+        method=request.method,
+        route=route.name,
+        status=answer.status,
+        duration_ns=context.clock.monotonic_ns() - started_ns,
+    )
+    headers = {**dict(context.headers), **dict(answer.headers)}
+    return Response(answer.body, answer.status, headers)
 
 
 async def _answered(
-    route: Route,
+    found: Found,
     tenant: str,
     request: Request,
     context: ApiContext,
     forms: BytesInFlight,
 ) -> Answer:
+    route = found.route
     if not route.while_starting:
         context.check_running()
     asked = Asked(
         tenant=tenant,
         form=await _form_of(request, forms),
         headers=request.headers,
-        path=request.path_params,
+        path=found.parts,
         method=request.method,
     )
     if not route.is_cancelled:
@@ -176,11 +171,3 @@ def _takes_gzip(request: Request) -> bool:
 async def _no_such_socket(_scope: Scope, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect
     await refuse(Answer(b"404 page not found\n", TEXT_HEADERS, 404), send)
-
-
-async def _no_such_route(_request: Request, error: Exception) -> Response:
-    """Answer as gorilla/mux does: a text for 404, nothing for 405."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == 404:
-        return Response("404 page not found\n", 404, dict(TEXT_HEADERS))
-    return Response(status_code=error.status_code)
