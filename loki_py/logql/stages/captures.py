@@ -1,13 +1,14 @@
 """`| regexp` and `| pattern`: labels from the parts of a line."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 import polars as pl
 import re2
 
 from loki_py.logql import ast
-from loki_py.logql.exec.frame import Frame, Rows, with_nulls
+from loki_py.logql.exec.frame import Frame, Mask, Rows, with_nulls
 from loki_py.logql.patterns import Capture, PatternPart, parse_pattern
 from loki_py.logql.regexps import compile_regexp
 from loki_py.logql.stages.extraction import (
@@ -16,6 +17,7 @@ from loki_py.logql.stages.extraction import (
     is_wanted_stem,
     series_of,
 )
+from loki_py.logql.stages.line_spans import LineSpans
 from loki_py.logql.stages.regex import Regex
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -72,62 +74,73 @@ def pattern(stage: ast.PatternParser, wants: Wants) -> Apply:
     parts = parse_pattern(stage.pattern)
 
     def apply(frame: Frame) -> None:
-        found = Found(frame, wants)
-        for row, line in enumerate(frame.lines.to_list()):
-            found.begin(row)
-            for name, value in captured(parts, line):
-                found.put(name, value)
-        finish(frame, series_of(found.cells), wants)
+        names = {
+            part.name
+            for part in parts
+            if isinstance(part, Capture) and part.name
+            if is_wanted_stem(part.name, wants)
+        }
+        finish(frame, captured(parts, frame.lines, names), wants)
 
     return apply
 
 
-def captured(parts: Sequence[PatternPart], line: str) -> list[tuple[str, str]]:
-    """Return the named captures of a line.
+def captured(
+    parts: Sequence[PatternPart], lines: pl.Series, names: AbstractSet[str]
+) -> dict[str, pl.Series]:
+    """Return the captures of those names, null where a line has none.
 
     The first literal must begin the line. A capture reaches to the literal
     after it; where that is missing, to the end, and nothing more is captured.
     """
-    found: list[tuple[str, str]] = []
-    if not line:
-        return found
-    at = 0
-    capture: Capture | None = None
-    for part in parts:
+    spans = LineSpans.of(lines)
+    rows = np.flatnonzero(spans.end > spans.start)
+    at = spans.start[rows]
+    found: dict[str, pl.Series] = {}
+    name = None
+    for index, part in enumerate(parts):
+        if len(found) == len(names):
+            break
         if isinstance(part, Capture):
-            capture = part
+            name = part.name
             continue
-        place = line.find(part, at)
-        if capture is None:
-            if place != 0:
-                return found
-        else:
-            end = len(line) if place < 0 else place
-            if capture.name:
-                found.append((capture.name, line[at:end]))
-            if place < 0:
-                return found
-        capture = None
-        at = place + len(part)
-    if capture is not None and capture.name:
-        found.append((capture.name, line[at:]))
+        place = spans.find(part, rows, at)
+        if index == 0:
+            place[place != at] = -1
+        elif name in names:
+            stop = np.where(place < 0, spans.end[rows], place)
+            found[name] = spans.texts(rows, at, stop)
+        name = None
+        goes_on = place >= 0
+        rows, at = rows[goes_on], place[goes_on] + len(part.encode())
+    if name in names:
+        found[name] = spans.texts(rows, at, spans.end[rows])
     return found
 
 
-def is_covered(parts: Sequence[PatternPart], line: str) -> bool:
-    """Return whether a pattern of literals and `<_>` describes the whole line.
+def covered(parts: Sequence[PatternPart], lines: pl.Series) -> Mask:
+    """Return whether a pattern of literals and `<_>` describes each line as a whole.
 
     Each literal is looked for once, from where the one before it ended; a
     capture takes at least one character.
     """
-    if not line or not parts:
-        return not line and not parts
-    at = 0
+    spans = LineSpans.of(lines)
+    is_empty = spans.end == spans.start
+    if not parts:
+        return is_empty
+    rows = np.flatnonzero(~is_empty)
+    at = spans.start[rows]
     for index, part in enumerate(parts):
         if isinstance(part, Capture):
             continue
-        place = line.find(part, at)
-        if place < 0 or (index == 0) != (place == at):
-            return False
-        at = place + len(part)
-    return isinstance(parts[-1], Capture) == (at < len(line))
+        place = spans.find(part, rows, at)
+        goes_on = place == at if index == 0 else place > at
+        rows, at = rows[goes_on], place[goes_on] + len(part.encode())
+    fits = (
+        at < spans.end[rows]
+        if isinstance(parts[-1], Capture)
+        else at == spans.end[rows]
+    )
+    result = np.zeros(len(lines), np.bool_)
+    result[rows[fits]] = True
+    return result

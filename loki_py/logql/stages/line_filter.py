@@ -10,7 +10,7 @@ from loki_py.logql import ast
 from loki_py.logql.exec.frame import Frame, Mask
 from loki_py.logql.patterns import parse_line_pattern
 from loki_py.logql.stages.addresses import addresses_in
-from loki_py.logql.stages.captures import is_covered
+from loki_py.logql.stages.captures import covered
 from loki_py.logql.stages.regex import Regex, contains
 from loki_py.logql.stages.stage import Apply, Wants
 
@@ -66,8 +66,7 @@ def _pattern_test(pattern: str) -> Test:
         for literal in literals:
             found &= contains(lines, literal)
         rows = np.flatnonzero(found)
-        candidates = lines.gather(pl.Series(rows)).to_list()
-        found[rows] = [is_covered(parts, line) for line in candidates]
+        found[rows] = covered(parts, lines.gather(pl.Series(rows)))
         return found
 
     return test
