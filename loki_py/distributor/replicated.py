@@ -26,7 +26,7 @@ from loki_py.model.labels import LabelSet, token_of
 from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.lookup import ReplicaTable, Tokens
 from loki_py.runtime.logs import logger_of
-from loki_py.transport.abc import EntrySink, PushAnswer
+from loki_py.transport.abc import Discard, EntrySink, PushAnswer
 
 TOKENS_MAX = 200_000
 """Streams whose token is remembered; beyond, all are worked out anew."""
@@ -88,10 +88,12 @@ class _Sending:
     """One push on its way.
 
     Attributes:
+        discards: what an instance refused, by stream and reason; what most of.
         decided: done as soon as the outcome is known.
     """
 
     tracker: QuorumTracker
+    discards: dict[tuple[int, str], Discard] = field(default_factory=dict)
     decided: "asyncio.Future[None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -100,6 +102,24 @@ class _Sending:
         """Wake who waits where the push is decided."""
         if outcome is not Outcome.PENDING and not self.decided.done():
             self.decided.set_result(None)
+
+    def take(self, answer: PushAnswer) -> None:
+        """Remember what an instance discarded: replicas tell of the same entries."""
+        for discard in answer.discards:
+            key = (discard.stream, discard.reason)
+            known = self.discards.get(key)
+            if known is None or known.entries_count < discard.entries_count:
+                self.discards[key] = discard
+
+    def answer(self) -> PushAnswer:
+        """Return what a quorum refused; what one alone refused is stored."""
+        refusals = self.tracker.refusals
+        told = (
+            discard
+            for discard in self.discards.values()
+            if discard.stream in refusals or (discard.stream < 0 and refusals)
+        )
+        return PushAnswer(refusals, tuple(told))
 
 
 class ReplicatedSink:
@@ -162,7 +182,7 @@ class ReplicatedSink:
         await sending.decided
         if tracker.outcome is Outcome.LOST:
             raise tracker.error()
-        return PushAnswer(tracker.refusals)
+        return sending.answer()
 
     async def _send(self, tenant: str, part: Part, sending: _Sending) -> None:
         """Send one part; whatever happens becomes an answer to the tracker."""
@@ -178,6 +198,7 @@ class ReplicatedSink:
             self._metrics.failures.labels(name).inc()
             sending.note(sending.tracker.fail(part, Unavailable(repr(error))))
         else:
+            sending.take(answer)
             sending.note(sending.tracker.answer(part, answer.rejected))
 
     async def _sent(self, tenant: str, part: Part) -> PushAnswer:

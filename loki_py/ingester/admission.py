@@ -29,7 +29,7 @@ class Admission:
         accepted: the accepted rows, `stream` holding refs; None where none is.
         new_refs: streams that this push created.
         rejected: position in the push's streams to the error of its entries.
-        discards: what was refused, by reason.
+        discards: what was refused, by stream and reason.
     """
 
     accepted: EntryBatch | None
@@ -76,11 +76,13 @@ class _Push:
         self.keep = ~rows if self.keep is None else self.keep & ~rows
         refused = np.flatnonzero(rows)
         part = self.batch.take(refused)
-        size = int(part.line_bytes().sum() + part.metadata_bytes().sum())
-        self.result.discards.append(Discard(reason, len(refused), size))
+        sizes = part.line_bytes() + part.metadata_bytes()
         streams = self.batch.stream[refused]
         for stream in np.unique(streams).tolist():
-            error = error_of(stream, refused[streams == stream])
+            own = streams == stream
+            size, count = int(sizes[own].sum()), int(own.sum())
+            self.result.discards.append(Discard(reason, count, size, stream))
+            error = error_of(stream, refused[own])
             self.result.rejected.setdefault(stream, error)
 
 

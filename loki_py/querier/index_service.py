@@ -23,7 +23,7 @@ from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.requests import MetadataRequest, RangeRequest
 from loki_py.querier.selectors import matcher_groups
 from loki_py.querier.service import Querier
-from loki_py.querier.sources import Sources
+from loki_py.querier.sources import Selected, Sources
 from loki_py.querier.stats import QueryCost
 from loki_py.querier.volume import (
     Tally,
@@ -253,13 +253,20 @@ class IndexQuerier:
             limits, start_ns=start_ns, end_ns=end_ns, now_ns=self._clock.now_ns()
         )
         scan = Scan(tuple(matchers), span.start_ns, end_ns)
-        tally = Tally(edges_ns)
         timeout_s = limits.query_timeout_ns / _NS_PER_S or None
+        return await self._sources.whole(
+            lambda: self._tallied(tenant, scan, Tally(edges_ns), timeout_s)
+        )
+
+    async def _tallied(
+        self, tenant: str, scan: Scan, tally: Tally, timeout_s: float | None
+    ) -> tuple[Volumes, QueryCost]:
+        """Count in its turn and time."""
         asked_ns = self._clock.monotonic_ns()
         try:
             async with asyncio.timeout(timeout_s), self._executor.turn(tenant):
                 began_ns = self._clock.monotonic_ns()
-                read = await self._run(tenant, scan, tally)
+                read, selected = await self._run(tenant, scan, tally)
                 volumes = await self._executor.call(tally.volumes)
         except TimeoutError:
             raise QueryTimeout(
@@ -271,11 +278,13 @@ class IndexQuerier:
             exec_ns=self._clock.monotonic_ns() - began_ns,
             queue_ns=began_ns - asked_ns,
             streams_matched=len(volumes.streams),
-            ingesters_reached=len(self._sources.ingesters),
+            ingesters_reached=selected.ingesters_count,
         )
         return volumes, cost
 
-    async def _run(self, tenant: str, scan: Scan, tally: Tally) -> ReadStats:
+    async def _run(
+        self, tenant: str, scan: Scan, tally: Tally
+    ) -> tuple[ReadStats, Selected]:
         selected = await self._sources.select(tenant, scan, stops_early=False)
         if selected.missing:
             raise DataUnreadable("; ".join(selected.missing))
@@ -290,7 +299,7 @@ class IndexQuerier:
                     units, one, tally, watch=_NoWatch(), stops_early=False
                 )
                 read.add(outcome.stats)
-        return read
+        return read, selected
 
 
 def is_told(name: str, values: set[str]) -> bool:

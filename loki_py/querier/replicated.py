@@ -62,11 +62,18 @@ class ReplicatedSource:
 
         Raises: QuorumNotReached.
         """
-        found = await self._asked(lambda source: source.select(tenant, scan))
+        answers = await self._asked(lambda source: source.select(tenant, scan))
+        found = answers.values()
         return Selection(
             [unit for each in found for unit in each.units],
             frozenset[str]().union(*(each.packs_covered for each in found)),
             self._once(sum(each.chunks_matched for each in found), len(found)),
+            tuple(
+                f"ingester {name}: {text}"
+                for name, each in answers.items()
+                for text in each.missing
+            ),
+            len(answers),
         )
 
     async def series(
@@ -81,9 +88,13 @@ class ReplicatedSource:
                 tenant, matchers, start_ns=start_ns, end_ns=end_ns
             )
         )
-        return tuple({labels for each in found for labels in each})
+        return tuple({labels for each in found.values() for labels in each})
 
-    async def _asked(self, call: Callable[[EntrySource], Awaitable[T]]) -> list[T]:
+    async def _asked(self, call: Callable[[EntrySource], Awaitable[T]]) -> dict[str, T]:
+        """Return the answers that make a read whole, by instance.
+
+        Raises: QuorumNotReached.
+        """
         read_set = self._ring.read_set()
         suspects = self._suspects_in(read_set)
         if suspects:
@@ -105,7 +116,7 @@ class ReplicatedSource:
         read_set: ReadSet,
         tracker: ReadTracker,
         call: Callable[[EntrySource], Awaitable[T]],
-    ) -> list[T]:
+    ) -> dict[str, T]:
         """Return the answers up to the moment at which the outcome is known.
 
         Raises: RequestRejected where an instance refused the question itself.
@@ -116,7 +127,7 @@ class ReplicatedSource:
             if instance.instance_id not in tracker.failed
         }
         open_tasks = set(tasks)
-        found: list[T] = []
+        found: dict[str, T] = {}
         try:
             while open_tasks and tracker.outcome is ReadOutcome.PENDING:
                 done, open_tasks = await asyncio.wait(
@@ -125,7 +136,7 @@ class ReplicatedSource:
                 for task in done:
                     name = tasks[task].instance_id
                     try:
-                        found.append(task.result())
+                        found[name] = task.result()
                     except RequestRejected:
                         raise
                     except LokiError as error:

@@ -32,10 +32,6 @@ from loki_py.querier.selectors import matcher_groups
 from loki_py.querier.sources import Selected, Sources
 from loki_py.querier.stats import QueryCost
 from loki_py.runtime.clock import Clock
-from loki_py.transport.abc import InstanceLost
-
-LOSSES_MAX = 2
-"""How often a query is asked anew because an instance was lost while it was read."""
 
 _NS_PER_S = 1_000_000_000
 
@@ -195,16 +191,10 @@ class Querier:
         Args:
             blank: whether all that it could read is too old to be read.
         """
-        for _ in range(LOSSES_MAX):
-            try:
-                return await self._run_once(
-                    tenant, new_plan(), limits, is_log=is_log, blank=blank
-                )
-            except InstanceLost as lost:
-                if not self._sources.can_do_without(lost):
-                    raise
-        return await self._run_once(
-            tenant, new_plan(), limits, is_log=is_log, blank=blank
+        return await self._sources.whole(
+            lambda: self._run_once(
+                tenant, new_plan(), limits, is_log=is_log, blank=blank
+            )
         )
 
     async def _run_once(
@@ -298,7 +288,7 @@ class Querier:
             rows_kept=result.rows_kept,
             rows_returned=_rows_of(result.data),
             streams_matched=max((s.streams_matched for s, _ in outcomes), default=0),
-            ingesters_reached=len(self._sources.ingesters) if outcomes else 0,
+            ingesters_reached=max((s.ingesters_count for s, _ in outcomes), default=0),
             bytes_estimated=sum(selected.line_bytes for selected, _ in outcomes),
         )
         return QueryAnswer(result, cost, tuple(warnings))

@@ -1,8 +1,9 @@
 """Ask ingesters and object storage for a scan, and join what they answer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
@@ -10,6 +11,11 @@ from loki_py.model.scan import Scan, ScanUnit
 from loki_py.querier.merge import merged
 from loki_py.querier.store_reader import StoreReader
 from loki_py.transport.abc import EntrySource, InstanceLost
+
+T = TypeVar("T")
+
+LOSSES_MAX = 2
+"""How often a read is made anew because an instance was lost in its middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,7 @@ class Selected:
         missing: what could not be looked at, in words.
         gone: what no later try can bring back, in words: it is told with every
             answer, since refusing all answers for good would help nobody.
+        ingesters_count: how many ingesters answered.
     """
 
     units: Sequence[ScanUnit]
@@ -32,6 +39,7 @@ class Selected:
     line_bytes: int
     missing: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    ingesters_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +58,19 @@ class Sources:
     store: StoreReader
     on_lost: Callable[[str], None] | None = None
 
-    def can_do_without(self, lost: InstanceLost) -> bool:
-        """Return whether asking again may go without the instance that was lost."""
-        if self.on_lost is None:
-            return False
-        self.on_lost(lost.instance_id)
-        return True
+    async def whole(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Return what a read returns; anew where others stand in for who was lost.
+
+        Raises: Unavailable where too many were lost, and whatever `read` raises.
+        """
+        for _ in range(LOSSES_MAX):
+            try:
+                return await read()
+            except InstanceLost as lost:
+                if self.on_lost is None:
+                    raise
+                self.on_lost(lost.instance_id)
+        return await read()
 
     async def select(self, tenant: str, scan: Scan, *, stops_early: bool) -> Selected:
         """Return what matches the scan; next to nothing is read.
@@ -78,6 +93,7 @@ class Sources:
             stored.line_bytes,
             stored.missing,
             tuple(text for each in selections for text in each.missing),
+            sum(each.ingesters_count for each in selections),
         )
 
     async def series(

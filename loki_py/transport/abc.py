@@ -27,11 +27,16 @@ class InstanceLost(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Entries that were refused for one reason, as metrics name it."""
+    """Entries of a stream that were refused for one reason, as metrics name it.
+
+    Attributes:
+        stream: position in the batch's `streams`; -1 where nobody said.
+    """
 
     reason: str
     entries_count: int
     bytes: int
+    stream: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class PushAnswer:
     Attributes:
         rejected: position in the batch's `streams` to why (some of) its
             entries were refused; everything not refused is durable.
-        discards: how much was refused, by reason.
+        discards: how much was refused, by stream and reason.
     """
 
     rejected: Mapping[int, LokiError] = field(default_factory=dict)
@@ -80,12 +85,14 @@ class Selection:
             that the reader must not read those packs too.
         chunks_matched: chunks that matched streams and time.
         missing: what the ingester once held and cannot read any more, in words.
+        ingesters_count: how many answered.
     """
 
     units: Sequence[ScanUnit]
     packs_covered: frozenset[str] = frozenset()
     chunks_matched: int = 0
     missing: tuple[str, ...] = ()
+    ingesters_count: int = 1
 
 
 class EntrySink(Protocol):

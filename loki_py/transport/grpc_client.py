@@ -122,7 +122,12 @@ class GrpcIngester:
         return PushAnswer(
             {positions[told.stream]: error_of(told) for told in answer.rejected},
             [
-                Discard(told.reason, told.entries, told.bytes)
+                Discard(
+                    told.reason,
+                    told.entries,
+                    told.bytes,
+                    -1 if told.stream < 0 else positions[told.stream],
+                )
                 for told in answer.discards
             ],
         )
@@ -135,8 +140,9 @@ class GrpcIngester:
             wire.SelectAnswered,
         )
         covered = frozenset(answer.packs_covered)
+        missing = tuple(answer.missing)
         if not answer.session:
-            return Selection((), covered, answer.chunks_matched)
+            return Selection((), covered, answer.chunks_matched, missing)
         session = answer.session
 
         async def fetch(unit: int, columns: Columns) -> list[bytes]:
@@ -160,7 +166,8 @@ class GrpcIngester:
             descs = units_told(answer, payload, self._labels)
         except CorruptData as error:
             raise InstanceLost(self.instance_id, str(error)) from error
-        return Selection(selection.units_of(descs), covered, answer.chunks_matched)
+        units = selection.units_of(descs)
+        return Selection(units, covered, answer.chunks_matched, missing)
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int

@@ -156,14 +156,16 @@ class GrpcServer:
         scan = scan_of(asked)
         found = await self._ingester.select(asked.tenant, scan)
         covered = sorted(found.packs_covered)
+        missing = list(found.missing)
         if not found.units:
-            return encode_message(
-                wire.SelectAnswered("", found.chunks_matched, covered)
+            told = wire.SelectAnswered(
+                "", found.chunks_matched, covered, missing=missing
             )
+            return encode_message(told)
         session = self._sessions.open(asked.tenant, scan, found.units)
         tables, units, payload = describe_units(found.units)
         told = wire.SelectAnswered(
-            session, found.chunks_matched, covered, tables, units, KIND
+            session, found.chunks_matched, covered, tables, units, KIND, missing
         )
         return encode_message(told, payload)
 
@@ -322,7 +324,10 @@ async def _tell(error: Exception, call: Call) -> None:
 def _push_answered(answer: PushAnswer) -> wire.PushAnswered:
     return wire.PushAnswered(
         [rejection_of(error, stream=n) for n, error in answer.rejected.items()],
-        [wire.Discarded(d.reason, d.entries_count, d.bytes) for d in answer.discards],
+        [
+            wire.Discarded(d.reason, d.entries_count, d.bytes, d.stream)
+            for d in answer.discards
+        ],
     )
 
 

@@ -63,11 +63,16 @@ class Rejection(msgspec.Struct):
 
 
 class Discarded(msgspec.Struct):
-    """Entries refused for one reason."""
+    """Entries of a stream refused for one reason.
+
+    Attributes:
+        stream: position among the label texts of the push; -1 where nobody said.
+    """
 
     reason: str
     entries: int
     bytes: int
+    stream: int = -1
 
 
 class PushAnswered(msgspec.Struct):
@@ -130,6 +135,7 @@ class SelectAnswered(msgspec.Struct):
         session: what a read names it by; "" where there is nothing to read.
         digests: how numbers of entries are made, see `digests.KIND`.
         tables: bytes of the label texts of each table.
+        missing: what the ingester once held and cannot read any more, in words.
     """
 
     session: str
@@ -138,6 +144,7 @@ class SelectAnswered(msgspec.Struct):
     tables: list[int] = []
     units: list[UnitTold] = []
     digests: str = ""
+    missing: list[str] = []
 
 
 class ReadAsked(msgspec.Struct):

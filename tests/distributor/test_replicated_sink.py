@@ -15,7 +15,7 @@ from loki_py.distributor.replicated import (
 from loki_py.errors import LimitExceeded, QuorumNotReached, Unavailable
 from loki_py.model.labels import LabelSet, token_of
 from loki_py.ring.lookup import build_table
-from loki_py.transport.abc import PushAnswer
+from loki_py.transport.abc import Discard, PushAnswer
 
 DOWN = Unavailable("down")
 STREAMS = [{"app": str(n)} for n in range(20)]
@@ -122,3 +122,30 @@ def test_tokens_are_those_of_the_streams():
     assert cache.tokens_of("t", streams).tolist() == wanted
     assert cache.tokens_of("t", streams[::-1]).tolist() == wanted[::-1]
     assert cache.tokens_of("u", streams).tolist() != wanted
+
+
+def limited(*discards):
+    """Return an answer that refuses the streams of some discards."""
+    return PushAnswer({d.stream: LimitExceeded("too many") for d in discards}, discards)
+
+
+async def test_what_replicas_discard_is_told_once():
+    """A quorum that refused a stream refused the same entries of it."""
+    cluster = Cluster()
+    for ingester in cluster.ingesters:
+        ingester.answer = limited(Discard("stream_limit", 3, 70, 4))
+
+    answer = await cluster.push()
+
+    assert list(answer.rejected) == [4]
+    assert answer.discards == (Discard("stream_limit", 3, 70, 4),)
+
+
+async def test_what_one_replica_alone_discards_is_not_discarded():
+    """The quorum stored it."""
+    cluster = Cluster()
+    cluster.ingesters[1].answer = limited(Discard("stream_limit", 3, 70, 4))
+
+    answer = await cluster.push()
+
+    assert answer == PushAnswer()

@@ -51,6 +51,7 @@ class FakeIngester:
         self.hangs = False
         self.answer = PushAnswer()
         self.packs_covered = frozenset()
+        self.missing = ()
         self.flushed = 0
         self.tails = []
 
@@ -75,7 +76,7 @@ class FakeIngester:
             if owner == tenant and mask.any():
                 rows = batch.take(np.flatnonzero(mask))
                 units.append(BatchUnit(rows, origin=f"{self.origin}/{number}"))
-        return Selection(units, self.packs_covered, len(units))
+        return Selection(units, self.packs_covered, len(units), self.missing)
 
     async def series(self, tenant, matchers, *, start_ns, end_ns):  # noqa: ARG002
         await self._trouble()

@@ -131,3 +131,20 @@ async def test_packs_that_one_ingester_covers_are_not_read_again():
 
     assert len(found.packs_covered) >= 2
     assert all(key.startswith("pack-") for key in found.packs_covered)
+
+
+async def test_what_an_ingester_lost_is_told_with_its_name():
+    """Others may have it, but nobody can know."""
+    cluster = Cluster(1)
+    cluster.ingesters[0].missing = ("block 7 is set aside",)
+
+    found = await cluster.source.select("t", SCAN)
+
+    assert found.missing == ("ingester ingester-0: block 7 is set aside",)
+
+
+async def test_ingesters_that_answered_are_counted():
+    cluster = Cluster()
+    cluster.ingesters[0].error = DOWN
+
+    assert (await cluster.source.select("t", SCAN)).ingesters_count == 2

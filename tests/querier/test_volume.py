@@ -27,7 +27,7 @@ from loki_py.querier.sources import Sources
 from loki_py.querier.store_reader import StoreReader
 from loki_py.querier.volume import edges_of
 from loki_py.runtime.clock import ManualClock
-from loki_py.transport.abc import Selection
+from loki_py.transport.abc import InstanceLost, Selection
 
 API = {"app": "api", "env": "prod"}
 WEB = {"app": "web"}
@@ -38,6 +38,26 @@ ROWS = [
     (WEB, NOW + 10 * S, "12345678", {"k": "é"}),
     (WEB, NOW + 100 * S, ""),
 ]
+
+
+class LostUnit(BatchUnit):
+    """A unit of an instance that goes away."""
+
+    def read(self, columns, stats):  # noqa: ARG002
+        raise InstanceLost("i-1", "gone")
+
+
+class LossyHead:
+    """Ingesters of which one goes away in the middle, so many times."""
+
+    def __init__(self, losses):
+        self.losses = losses
+        self.batch = batch_of(ROWS)
+
+    async def select(self, tenant, scan):  # noqa: ARG002
+        self.losses -= 1
+        kind = LostUnit if self.losses >= 0 else BatchUnit
+        return Selection([kind(self.batch)], ingesters_count=2)
 
 
 class Head:
@@ -217,3 +237,39 @@ def test_sums_over_many_streams_and_spans_are_the_same(ask, monkeypatch):
 
     test_volume_range_has_a_point_for_each_step_with_entries(ask)
     test_stats_count_streams_entries_and_bytes(ask)
+
+
+@pytest.fixture
+def ask_lossy():
+    """Ask for a volume while instances go away; return the bytes and the cost."""
+    executor = QueryExecutor(threads_count=1, concurrent_max=1, outstanding_max=9)
+    clock = ManualClock(NOW + 3600 * S)
+    overrides = StaticOverrides(Limits.from_mapping({}))
+    reader = StoreReader(Bucket().store, clock)
+
+    def ask(losses, lost):
+        sources = Sources([LossyHead(losses)], reader, on_lost=lost.append)
+        querier = Querier(sources, executor, overrides, clock)
+        index = IndexQuerier(querier, sources, executor, overrides, clock)
+        request = VolumeRequest('{env="prod"}', NOW, NOW + 200 * S, 10)
+        data, cost = asyncio.run(index.volume("t", request))
+        return data.values.sum(), cost.ingesters_reached
+
+    yield ask
+    executor.close()
+    reader.close()
+
+
+def test_volume_is_counted_anew_where_an_instance_is_lost(ask_lossy):
+    """Nothing that was counted before the loss is counted twice."""
+    whole = ask_lossy(0, [])
+    lost = []
+
+    assert ask_lossy(2, lost) == whole
+    assert lost == ["i-1", "i-1"]
+    assert whole[1] == 2
+
+
+def test_volume_is_an_error_where_instances_are_lost_again_and_again(ask_lossy):
+    with pytest.raises(InstanceLost):
+        ask_lossy(3, [])

@@ -81,7 +81,7 @@ async def test_refusals_come_back_at_the_positions_of_the_push():
     """A stream that was refused is told by its place in the sender's batch."""
     ingester = FakeIngester()
     ingester.answer = PushAnswer(
-        {0: LimitExceeded("too fast")}, [Discard("rate_limited", 2, 20)]
+        {0: LimitExceeded("too fast")}, [Discard("rate_limited", 2, 20, 0)]
     )
     rows = batch_of([(A, 1, "a"), (B, 2, "b")]).take(pa.array([1]).to_numpy())
     async with served(ingester) as (client, _):
@@ -90,7 +90,7 @@ async def test_refusals_come_back_at_the_positions_of_the_push():
     assert list(answer.rejected) == [1]
     assert isinstance(answer.rejected[1], LimitExceeded)
     assert answer.rejected[1].status == 429
-    assert answer.discards == [Discard("rate_limited", 2, 20)]
+    assert answer.discards == [Discard("rate_limited", 2, 20, 1)]
 
 
 @pytest.mark.parametrize("error", [ValidationFailed("no"), NotReady("leaving")])
@@ -156,6 +156,20 @@ async def test_selection_is_read_unit_by_unit():
     assert [(unit.min_ns, unit.max_ns) for unit in found.units] == [(1, 2), (101, 102)]
     assert found.units[0].runs.min_ns.tolist() == [1, 2]
     assert stats.head_rows == 4
+
+
+@pytest.mark.parametrize("rows", [[], [(A, 1, "one")]])
+async def test_what_an_ingester_lost_is_told_over_the_wire(rows):
+    """With units to read, and without."""
+    ingester = FakeIngester()
+    ingester.missing = ("block 7 is set aside",)
+    if rows:
+        await ingester.push("t", batch_of(rows))
+    async with served(ingester) as (client, _):
+        found = await client.select("t", scan_of())
+
+    assert len(found.units) == len(rows)
+    assert found.missing == ("block 7 is set aside",)
 
 
 async def test_unit_larger_than_a_message_is_read_whole():
