@@ -73,7 +73,7 @@ class ReplicatedSource:
                 for name, each in answers.items()
                 for text in each.missing
             ),
-            len(answers),
+            ingesters_count=len(answers),
         )
 
     async def series(
