@@ -6,6 +6,7 @@ Commands import what they need when they run: a query must not wait for the
 libraries that the server needs.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -51,6 +52,8 @@ def serve(
     ] = False,
 ) -> None:
     """Run the server until it is told to stop."""
+    # What a start makes, it keeps; `serve` lets collections begin behind it.
+    gc.disable()
     from loki_py.app.settings import read_config  # noqa: PLC0415  # see the module
 
     shortcuts = {

@@ -45,9 +45,9 @@ def serve(config: Config) -> int:
         config.server.log_level, log_format=config.server.log_format
     )
     wired = wire(config, log_level)
-    gc.set_threshold(*GC_THRESHOLDS)
-    gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.enable()
     import uvloop  # noqa: PLC0415  # not there on every system
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -33,6 +33,11 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A part of the configuration: frozen, and strict about its keys."""
 
+    # Built when first used: a section inside another is built with that one.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True
+        frozen=True,
+        extra="forbid",
+        validate_by_alias=True,
+        validate_by_name=True,
+        defer_build=True,
     )
