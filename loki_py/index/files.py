@@ -1,18 +1,13 @@
 """Index files: one row per chunk, as Parquet.
 
-Format (docs/formats/index.md, version 1), numbers little-endian:
-
-    index file := "PAR1" row_group* check footer footer_bytes:u32le "PAR1"
-    check      := crc:u32le magic:u8[8]
-
-`crc` is the CRC-32C of all bytes of the file but the twelve of `check`. Index
-files are read whole, so one checksum serves; Parquet readers do not see it.
+Format (docs/formats/index.md, version 1): Parquet, with the check of
+`encoding.parquet_check` before its footer. Index files are read whole, so one
+checksum serves.
 
 Pure: bytes in, bytes out.
 """
 
 import json
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,19 +16,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loki_py.encoding.checksum import crc32c
-from loki_py.errors import (
-    BadChecksum,
-    BadMagic,
-    CorruptData,
-    TruncatedData,
-    UnknownVersion,
-)
+from loki_py.encoding.parquet_check import verify, with_check
+from loki_py.errors import CorruptData, UnknownVersion
 from loki_py.model.chunk_refs import CHUNK_COLUMNS
 
 FORMAT_VERSION = 1
-PARQUET_MAGIC = b"PAR1"
 CHECK_MAGIC = b"lokiidx1"
+WHAT = "index file"
 
 KEY_VERSION = b"loki_py.index.version"
 KEY_TENANT = b"loki_py.tenant"
@@ -68,9 +57,6 @@ _NUMBERS = [
     "from", "through", "entries", "bytes",
     "row_group_first", "row_groups", "row_first", "rows",
 ]  # fmt: skip
-
-_CHECK = struct.Struct("<I8s")
-_FOOTER_END = struct.Struct("<I4s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +145,7 @@ def encode_index_file(
         dictionary_pagesize_limit=DICTIONARY_BYTES_MAX,
         write_page_checksum=True,
     )
-    return _checked(sink.getvalue())
+    return with_check(sink.getvalue(), magic=CHECK_MAGIC, what=WHAT)
 
 
 def decode_index_file(data: "pa.Buffer | bytes") -> IndexFile:
@@ -169,7 +155,7 @@ def decode_index_file(data: "pa.Buffer | bytes") -> IndexFile:
         CorruptData: TruncatedData, BadMagic, BadChecksum, UnknownVersion.
     """
     buffer = pa.py_buffer(data)
-    _check(buffer)
+    verify(buffer, magic=CHECK_MAGIC, what=WHAT)
     try:
         parquet = pq.ParquetFile(pa.BufferReader(buffer))
         values = parquet.schema_arrow.metadata or {}
@@ -228,39 +214,6 @@ def _coded(
         return pa.array([], pa.string()), np.zeros(0, dtype=np.uint32)
     [array] = column.chunks
     return array.dictionary, array.indices.to_numpy().astype(np.uint32)
-
-
-def _checked(parquet: "pa.Buffer") -> bytes:
-    """Return the file with its check before the footer."""
-    start = _footer_start(parquet)
-    head, footer = parquet.slice(0, start), parquet.slice(start)
-    crc = crc32c(footer, seed=crc32c(head))
-    return b"".join([head, _CHECK.pack(crc, CHECK_MAGIC), footer])
-
-
-def _check(buffer: "pa.Buffer") -> None:
-    footer_start = _footer_start(buffer)
-    start = footer_start - _CHECK.size
-    if start < len(PARQUET_MAGIC):
-        raise TruncatedData(f"index file of {len(buffer)} bytes has no check")
-    crc, magic = _CHECK.unpack_from(buffer, start)
-    if magic != CHECK_MAGIC:
-        raise BadMagic(f"check of index file ends with {magic!r}, not {CHECK_MAGIC!r}")
-    found = crc32c(buffer.slice(footer_start), seed=crc32c(buffer.slice(0, start)))
-    if found != crc:
-        raise BadChecksum(f"index file has checksum {found:08x}, not {crc:08x}")
-
-
-def _footer_start(buffer: "pa.Buffer") -> int:
-    end = len(buffer) - _FOOTER_END.size
-    if end < len(PARQUET_MAGIC):
-        raise TruncatedData(f"index file is only {len(buffer)} bytes")
-    footer_bytes, magic = _FOOTER_END.unpack_from(buffer, end)
-    if magic != PARQUET_MAGIC:
-        raise TruncatedData(f"index file ends with {magic!r}, not {PARQUET_MAGIC!r}")
-    if footer_bytes > end:
-        raise TruncatedData(f"footer of {footer_bytes} bytes is longer than the file")
-    return int(end - footer_bytes)
 
 
 def _check_version(values: dict[bytes, bytes]) -> None:

@@ -2,10 +2,12 @@
 
     <tenant>/packs/<yyyy-mm-dd>/<ulid>-<writer>.parquet
     <tenant>/index/<yyyy-mm-dd>/<ulid>-<writer>.parquet
+    <tenant>/patterns/<yyyy-mm-dd>/<ulid>-<writer>.parquet
 
 Tenant and writer are percent-encoded, so that neither can add a part or hide
-one. The day is the one on which the object was written (UTC). Keys of one kind
-and tenant ascend with the time they were made.
+one. The day is the one on which the object was written (UTC), that of patterns
+the one that they are about. Keys of one kind, tenant and day ascend with the
+time they were made.
 """
 
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote, unquote
 
-ObjectKind = Literal["packs", "index"]
+ObjectKind = Literal["packs", "index", "patterns"]
+
+_KINDS: tuple[ObjectKind, ...] = ("packs", "index", "patterns")
 
 ULID_RANDOM_BYTES = 10
 _ULID_CHARS = 26
@@ -54,6 +58,16 @@ def index_key(tenant: str, *, now_ns: int, ulid: str, writer: str) -> str:
     return ObjectKey(tenant, "index", _day_of(now_ns), ulid, writer).text
 
 
+def pattern_key(tenant: str, *, about_ns: int, ulid: str, writer: str) -> str:
+    """Return the key of an object with patterns of the day of `about_ns`."""
+    return ObjectKey(tenant, "patterns", _day_of(about_ns), ulid, writer).text
+
+
+def pattern_day_prefix(tenant: str, *, about_ns: int) -> str:
+    """Return what all keys of the patterns of one day, and no others, start with."""
+    return f"{prefix_of(tenant, 'patterns')}{_day_of(about_ns)}/"
+
+
 def prefix_of(tenant: str, kind: ObjectKind) -> str:
     """Return what all keys of the tenant and kind, and no others, start with."""
     return f"{_part_of(tenant)}/{kind}/"
@@ -68,10 +82,9 @@ def parse_key(key: str) -> ObjectKey | None:
     ulid, dash, writer = name.removesuffix(_SUFFIX).partition("-")
     if not dash or len(ulid) != _ULID_CHARS:
         return None
-    if kind == "packs":
-        return ObjectKey(unquote(tenant), "packs", day, ulid, unquote(writer))
-    if kind == "index":
-        return ObjectKey(unquote(tenant), "index", day, ulid, unquote(writer))
+    for known in _KINDS:
+        if kind == known:
+            return ObjectKey(unquote(tenant), known, day, ulid, unquote(writer))
     return None
 
 
