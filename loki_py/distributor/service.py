@@ -1,14 +1,20 @@
 """Accept pushes: validate, discover, limit, send to the ingester.
 
-Owns no task, file or socket; there is nothing to start or stop.
+Pushes of one tenant that come together are validated and sent as one, as long as
+no rule stands against any of them. Nothing to start or stop.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from loki_py.config.limits import Limits, Overrides
 from loki_py.config.units import print_time
 from loki_py.distributor import refusals
 from loki_py.distributor.discovery import LevelDiscovery
+from loki_py.distributor.groups import LINE_BYTES_MAX, ROWS_MAX, PushGroups
 from loki_py.distributor.metrics import FORMAT, DistributorMetrics
 from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.distributor.refusals import Refusals
@@ -30,9 +36,16 @@ from loki_py.errors import (
     RequestRejected,
     Unavailable,
 )
-from loki_py.model.batch import EntryBatch
+from loki_py.model.batch import EntryBatch, joined
 from loki_py.runtime.clock import Clock
 from loki_py.transport.abc import EntrySink, PushAnswer
+
+
+class Sender(NamedTuple):
+    """Whose push it is, and the protocol that brought it."""
+
+    tenant: str
+    push_format: str
 
 
 class Distributor:
@@ -59,6 +72,7 @@ class Distributor:
         self._clock = clock
         self._resolver = StreamResolver()
         self._levels = LevelDiscovery()
+        self._groups: PushGroups[Sender] = PushGroups(self._push_group)
         self.rate_limiter = RateLimiter()
 
     async def push(
@@ -75,64 +89,99 @@ class Distributor:
             RequestRejected: some or all entries were refused.
             Unavailable: nothing is promised; the client should try again.
         """
-        limits = self._overrides.limits_of(tenant)
-        now_ns = self._clock.now_ns()
-        verdict = self._decide(tenant, batch, limits, push_format, now_ns=now_ns)
-        self._count_discarded(tenant, verdict.refusals, limits, push_format)
+        sender = Sender(tenant, push_format)
+        if len(batch) <= ROWS_MAX and line_bytes_of(batch) <= LINE_BYTES_MAX:
+            await self._groups.push(sender, batch)
+            return
+        self._count_received(sender, batch)
+        await self._push_alone(sender, batch)
+
+    async def _push_group(
+        self, sender: Sender, batches: Sequence[EntryBatch]
+    ) -> Sequence[Exception | None]:
+        """Store pushes that came together; return what became of each."""
+        together = joined(batches)
+        self._count_received(sender, together)
+        if len(batches) == 1:
+            return [await self._outcome(sender, together)]
+        faultless = self._faultless(sender, together)
+        if faultless is None:
+            alone = [self._outcome(sender, batch) for batch in batches]
+            return await asyncio.gather(*alone)
+        answer = await self._ingester.push(sender.tenant, faultless)
+        self._count_refused(sender, answer)
+        return _outcomes_of(answer, faultless, batches)
+
+    async def _outcome(self, sender: Sender, batch: EntryBatch) -> Exception | None:
+        try:
+            await self._push_alone(sender, batch)
+        except Exception as error:  # noqa: BLE001  # raised where the push waits
+            return error
+        return None
+
+    async def _push_alone(self, sender: Sender, batch: EntryBatch) -> None:
+        limits = self._overrides.limits_of(sender.tenant)
+        verdict, cut_count = self._decide(sender, batch, limits)
+        self._count_cut(sender, cut_count)
+        self._count_discarded(sender, verdict.refusals)
         if len(verdict.batch):
-            self._take_from_rate(tenant, verdict, limits, push_format)
-            answer = await self._ingester.push(tenant, self._enriched(verdict, limits))
-            self._check_answer(tenant, verdict, answer, limits, push_format)
+            try:
+                self._take_from_rate(sender, verdict.batch, limits)
+            except IngestionRateExceeded:
+                self._count_discarded(sender, _all_limited(verdict.batch))
+                raise
+            enriched = self._enriched(verdict, limits)
+            answer = await self._ingester.push(sender.tenant, enriched)
+            self._count_refused(sender, answer)
+            if answer.rejected:
+                refused = sum(discard.entries_count for discard in answer.discards)
+                raise _counted(_aggregated(answer.rejected), verdict, refused=refused)
         error = verdict.refusals.error()
         if error is not None:
             raise _counted(error, verdict)
 
+    def _faultless(self, sender: Sender, batch: EntryBatch) -> EntryBatch | None:
+        """Return what to store where nothing stands against any entry, else None.
+
+        Where it returns None, nothing was counted or taken.
+        """
+        limits = self._overrides.limits_of(sender.tenant)
+        verdict, cut_count = self._decide(sender, batch, limits)
+        if verdict.refusals.entries_count or not len(verdict.batch):
+            return None
+        try:
+            enriched = self._enriched(verdict, limits)
+            self._take_from_rate(sender, verdict.batch, limits)
+        except RequestRejected:
+            return None
+        self._count_cut(sender, cut_count)
+        return enriched
+
     def _decide(
-        self,
-        tenant: str,
-        batch: EntryBatch,
-        limits: Limits,
-        push_format: str,
-        *,
-        now_ns: int,
-    ) -> Verdict:
-        """Return what is accepted; raises nothing that concerns single entries."""
-        self._metrics.received(
-            tenant,
-            retention_ns=limits.retention_period_ns,
-            push_format=push_format,
-            lines=len(batch),
-            line_bytes=line_bytes_of(batch),
-            metadata_bytes=metadata_bytes_of(batch),
-        )
+        self, sender: Sender, batch: EntryBatch, limits: Limits
+    ) -> tuple[Verdict, int]:
+        """Return what is accepted, and how many of its lines were cut.
+
+        Raises nothing that concerns single entries.
+        """
+        tenant, now_ns = sender.tenant, self._clock.now_ns()
         if now_ns < limits.block_ingestion_until_ns:
-            return _all_blocked(tenant, batch, limits)
+            return _all_blocked(tenant, batch, limits), 0
         streams = self._resolver.resolve(batch.streams, limits)
         batch, cut_count = with_lines_cut(batch, limits)
-        if cut_count:
-            self._metrics.mutated(tenant, {refusals.LINE_TOO_LONG: cut_count})
-        return validated(tenant, batch, streams, limits=limits, now_ns=now_ns)
+        verdict = validated(tenant, batch, streams, limits=limits, now_ns=now_ns)
+        return verdict, cut_count
 
     def _take_from_rate(
-        self, tenant: str, verdict: Verdict, limits: Limits, push_format: str
+        self, sender: Sender, batch: EntryBatch, limits: Limits
     ) -> None:
-        batch = verdict.batch
-        size_bytes = line_bytes_of(batch) + metadata_bytes_of(batch)
-        try:
-            self.rate_limiter.take(
-                tenant,
-                limits,
-                entries_count=len(batch),
-                size_bytes=size_bytes,
-                now_ns=self._clock.monotonic_ns(),
-            )
-        except IngestionRateExceeded:
-            limited = Refusals()
-            limited.count(
-                refusals.RATE_LIMITED, "", entries=len(batch), size_bytes=size_bytes
-            )
-            self._count_discarded(tenant, limited, limits, push_format)
-            raise
+        self.rate_limiter.take(
+            sender.tenant,
+            limits,
+            entries_count=len(batch),
+            size_bytes=line_bytes_of(batch) + metadata_bytes_of(batch),
+            now_ns=self._clock.monotonic_ns(),
+        )
 
     def _enriched(self, verdict: Verdict, limits: Limits) -> EntryBatch:
         batch = with_plain_names(verdict.batch)
@@ -142,35 +191,39 @@ class Distributor:
             batch = self._levels.with_levels(batch, verdict.streams, limits)
         return batch
 
-    def _check_answer(
-        self,
-        tenant: str,
-        verdict: Verdict,
-        answer: PushAnswer,
-        limits: Limits,
-        push_format: str,
-    ) -> None:
-        """Raise for what the ingester refused, and count it."""
+    def _count_received(self, sender: Sender, batch: EntryBatch) -> None:
+        self._metrics.received(
+            sender.tenant,
+            retention_ns=self._retention_ns(sender),
+            push_format=sender.push_format,
+            lines=len(batch),
+            line_bytes=line_bytes_of(batch),
+            metadata_bytes=metadata_bytes_of(batch),
+        )
+
+    def _count_cut(self, sender: Sender, cut_count: int) -> None:
+        if cut_count:
+            self._metrics.mutated(sender.tenant, {refusals.LINE_TOO_LONG: cut_count})
+
+    def _count_discarded(self, sender: Sender, found: Refusals) -> None:
+        self._metrics.discarded(
+            sender.tenant,
+            found,
+            retention_ns=self._retention_ns(sender),
+            push_format=sender.push_format,
+        )
+
+    def _count_refused(self, sender: Sender, answer: PushAnswer) -> None:
         if answer.discards:
             self._metrics.discarded_by_ingester(
-                tenant,
+                sender.tenant,
                 answer.discards,
-                retention_ns=limits.retention_period_ns,
-                push_format=push_format,
+                retention_ns=self._retention_ns(sender),
+                push_format=sender.push_format,
             )
-        if answer.rejected:
-            refused = sum(discard.entries_count for discard in answer.discards)
-            raise _counted(_aggregated(answer.rejected), verdict, refused=refused)
 
-    def _count_discarded(
-        self, tenant: str, found: Refusals, limits: Limits, push_format: str
-    ) -> None:
-        self._metrics.discarded(
-            tenant,
-            found,
-            retention_ns=limits.retention_period_ns,
-            push_format=push_format,
-        )
+    def _retention_ns(self, sender: Sender) -> int:
+        return self._overrides.limits_of(sender.tenant).retention_period_ns
 
 
 def _counted(error: LokiError, verdict: Verdict, *, refused: int = 0) -> LokiError:
@@ -197,6 +250,41 @@ def _all_blocked(tenant: str, batch: EntryBatch, limits: Limits) -> Verdict:
     size_bytes = line_bytes_of(batch) + metadata_bytes_of(batch)
     found.count(refusals.BLOCKED, "", entries=len(batch), size_bytes=size_bytes)
     return Verdict(batch.slice(0, 0), (), found)
+
+
+def _all_limited(batch: EntryBatch) -> Refusals:
+    limited = Refusals()
+    limited.count(
+        refusals.RATE_LIMITED,
+        "",
+        entries=len(batch),
+        size_bytes=line_bytes_of(batch) + metadata_bytes_of(batch),
+    )
+    return limited
+
+
+def _outcomes_of(
+    answer: PushAnswer, stored: EntryBatch, batches: Sequence[EntryBatch]
+) -> list[Exception | None]:
+    """Return what became of each push of a batch that was joined from `batches`."""
+    if not answer.rejected:
+        return [None] * len(batches)
+    push_of_row = np.repeat(np.arange(len(batches)), list(map(len, batches)))
+    push_of = dict(zip(stored.stream.tolist(), push_of_row.tolist(), strict=True))
+    outcomes: list[Exception | None] = [None] * len(batches)
+    rejected: dict[int, dict[int, LokiError]] = {}
+    for position, error in answer.rejected.items():
+        rejected.setdefault(push_of[position], {})[position] = error
+    for push, errors in rejected.items():
+        outcomes[push] = error = _aggregated(errors)
+        if isinstance(error, RequestRejected):
+            error.entries_refused = sum(
+                discard.entries_count
+                for discard in answer.discards
+                if discard.stream in errors
+            )
+            error.entries_stored = len(batches[push]) - error.entries_refused
+    return outcomes
 
 
 def _aggregated(rejected: Mapping[int, LokiError]) -> LokiError:

@@ -30,7 +30,8 @@ class Verdict:
     """What validation made of a push.
 
     Attributes:
-        batch: the accepted entries, under the label sets as they are stored.
+        batch: the accepted entries, under the label sets as they are stored; one
+            that the push has in several places has them here too.
         streams: what is known of each of the batch's label sets.
         refusals: what was refused.
     """
@@ -55,10 +56,9 @@ def validated(
         check.timestamps(now_ns=now_ns)
         check.lines()
         check.metadata()
-    stored, distinct = _distinct(batch.stream, streams)
     accepted = EntryBatch(
-        [s.labels for s in distinct],
-        stored,
+        [s.labels for s in streams],
+        batch.stream,
         batch.timestamp_ns,
         batch.line,
         batch.metadata,
@@ -66,7 +66,7 @@ def validated(
     )
     if check.refused is not None:
         accepted = accepted.filter(~check.refused)
-    return Verdict(*_covered(accepted, distinct), check.refusals)
+    return Verdict(*_covered(accepted, streams), check.refusals)
 
 
 def _covered(
@@ -82,19 +82,6 @@ def _covered(
     kept = [streams[index] for index in np.flatnonzero(has_rows).tolist()]
     stream = (np.cumsum(has_rows) - 1).astype(np.uint32)[batch.stream]
     return replace(batch, streams=[s.labels for s in kept], stream=stream), kept
-
-
-def _distinct(
-    stream: npt.NDArray[np.uint32], streams: Sequence[ResolvedStream]
-) -> tuple[npt.NDArray[np.uint32], Sequence[ResolvedStream]]:
-    """Return rows and streams such that no label set stands twice."""
-    if len(set(map(id, map(attrgetter("labels"), streams)))) == len(streams):
-        return stream, streams
-    position: dict[int, int] = {}
-    index = [position.setdefault(id(s.labels), len(position)) for s in streams]
-    distinct = list({id(s.labels): s for s in reversed(streams)}.values())
-    distinct.sort(key=lambda item: position[id(item.labels)])
-    return np.array(index, np.uint32)[stream], distinct
 
 
 class _Check:

@@ -15,10 +15,12 @@ from loki_py.config.limits import Limits
 from loki_py.errors import LokiError
 from loki_py.ingester import rejections
 from loki_py.ingester.stream_table import NEVER_NS, Refs, StreamTable
-from loki_py.model.batch import EntryBatch
+from loki_py.model.batch import EntryBatch, Timestamps
 from loki_py.transport.abc import Discard
 
 _NS = 1e9
+
+Tokens = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -94,7 +96,11 @@ def admit(
     *,
     now_ns: int,
 ) -> Admission:
-    """Decide which rows of a push are taken, and create the streams they need."""
+    """Decide which rows of a push are taken, and create the streams they need.
+
+    A label set may stand in several places of the push, whose entries come after
+    one another: they are one stream, and each place is answered for itself.
+    """
     push = _Push(tenant, batch, table)
     _resolve_streams(push, rules, now_ns=now_ns)
     if rules.limits.stream_rate_bytes:
@@ -119,7 +125,9 @@ def _resolve_streams(push: _Push, rules: AdmissionRules, *, now_ns: int) -> None
     if None in refs:
         room = _room_for_streams(table, rules, now_ns=now_ns)
         for position, ref in enumerate(refs):
-            if ref is not None:
+            known = table.find(streams[position]) if ref is None else ref
+            if known is not None:
+                refs[position] = known
                 continue
             if len(push.result.new_refs) >= room:
                 refs[position] = 0
@@ -155,19 +163,19 @@ def _check_rates(push: _Push, limits: Limits, *, now_ns: int) -> None:
     """Take each stream's bytes from its bucket; all of its entries or none pass."""
     batch, table = push.batch, push.table
     sizes = batch.line_bytes() + batch.metadata_bytes()
-    wanted = np.bincount(batch.stream, weights=sizes, minlength=len(batch.streams))
+    wanted: Tokens = np.bincount(
+        batch.stream, weights=sizes, minlength=len(batch.streams)
+    ).astype(np.float64)
     present = wanted > 0
     if push.keep is not None:
         refused = np.unique(batch.stream[~push.keep])
         present[refused] = False
     streams = np.flatnonzero(present)
     refs = push.ref_of_stream[streams]
-    burst = float(limits.stream_burst_bytes)
     elapsed = (now_ns - table.refilled_ns[refs]) / _NS
-    filled = table.tokens[refs] + elapsed * limits.stream_rate_bytes
-    filled = np.minimum(filled, burst)
-    passes = wanted[streams] <= filled
-    table.tokens[refs] = np.where(passes, filled - wanted[streams], filled)
+    filled: Tokens = table.tokens[refs] + elapsed * limits.stream_rate_bytes
+    filled = np.minimum(filled, float(limits.stream_burst_bytes))
+    passes = _spend(table.tokens, refs, filled, wanted[streams])
     table.refilled_ns[refs] = now_ns
     if passes.all():
         return
@@ -198,6 +206,26 @@ def _check_rates(push: _Push, limits: Limits, *, now_ns: int) -> None:
     push.refuse_rows(is_over[batch.stream], rejections.PER_STREAM_RATE_LIMIT, error_of)
 
 
+def _spend(
+    tokens: Tokens, refs: Refs, filled: Tokens, wanted: Tokens
+) -> npt.NDArray[np.bool_]:
+    """Take what is wanted out of buckets of `filled` bytes; return who got it."""
+    passes: npt.NDArray[np.bool_] = wanted <= filled
+    tokens[refs] = np.where(passes, filled - wanted, filled)
+    ordered = np.sort(refs)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return passes
+    # Who comes later has what the ones before it left.
+    left = dict(zip(refs.tolist(), filled.tolist(), strict=True))
+    for position, (ref, size) in enumerate(
+        zip(refs.tolist(), wanted.tolist(), strict=True)
+    ):
+        passes[position] = size <= left[ref]
+        left[ref] -= size if passes[position] else 0
+    tokens[list(left)] = list(left.values())
+    return passes
+
+
 def _check_window(push: _Push, window_ns: int) -> None:
     """Refuse entries too far behind the newest that their stream had before them."""
     batch = push.batch
@@ -207,10 +235,13 @@ def _check_window(push: _Push, window_ns: int) -> None:
     batch_oldest_ns = int(batch.timestamp_ns.min())
     if batch_oldest_ns >= max(batch_newest_ns, int(newest_ns.max())) - window_ns:
         return
-    floor_ns = _newest_before(batch, newest_ns) - window_ns
+    # Entries of streams that were refused have no ref of their own.
+    rows = slice(None) if push.keep is None else np.flatnonzero(push.keep)
+    floor_ns = np.full(len(batch), NEVER_NS)
+    floor_ns[rows] = -window_ns + _newest_before(
+        refs[rows], batch.timestamp_ns[rows], newest_ns[rows]
+    )
     behind = batch.timestamp_ns < floor_ns
-    if push.keep is not None:
-        behind &= push.keep
     if not behind.any():
         return
     entries_count = np.bincount(batch.stream, minlength=len(batch.streams))
@@ -238,21 +269,21 @@ def _check_window(push: _Push, window_ns: int) -> None:
 
 
 def _newest_before(
-    batch: EntryBatch, newest_ns: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+    refs: Refs, timestamp_ns: Timestamps, newest_ns: Timestamps
+) -> Timestamps:
     """Return per row the newest time of its stream, earlier rows included.
 
     A refused entry is never the newest of its stream, so counting it changes
     nothing. The result is at least NEVER_NS + the widest window, so that the
     caller may subtract one without wrapping.
     """
-    order = np.argsort(batch.stream, kind="stable")
-    stream = batch.stream[order]
-    starts = np.flatnonzero(np.concatenate(([True], stream[1:] != stream[:-1])))
-    result = np.empty(len(batch), np.int64)
+    order = np.argsort(refs, kind="stable")
+    ordered = refs[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    result = np.empty(len(refs), np.int64)
     bounds = [*starts.tolist(), len(order)]
     for start, end in pairwise(bounds):
         rows = order[start:end]
-        newest = np.maximum.accumulate(batch.timestamp_ns[rows])
+        newest = np.maximum.accumulate(timestamp_ns[rows])
         result[rows] = np.maximum(newest, newest_ns[rows])
     return np.maximum(result, NEVER_NS // 2)

@@ -29,51 +29,51 @@ ROW_OVERHEAD_BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Neighbouring rows of one stream in a push, as columns of equal length.
+    """What a push holds of each of its streams, as columns of equal length.
 
     Attributes:
-        ref: uint32, the stream.
-        row: int64, the first row of the run.
-        count: int64, its rows.
+        ref: uint32, the stream; no two are equal.
         oldest_ns, newest_ns: int64, bounds of its timestamps.
-        ascending: bool, whether each timestamp of the run is greater than the
-            one before it, and its stream has no other run.
+        ascending: bool, whether each of its timestamps is greater than the one
+            that came before it.
     """
 
     ref: Refs
-    row: npt.NDArray[np.int64]
-    count: npt.NDArray[np.int64]
     oldest_ns: Timestamps
     newest_ns: Timestamps
     ascending: npt.NDArray[np.bool_]
 
 
 def runs_of(refs: Refs, timestamp_ns: Timestamps) -> Runs:
-    """Return the runs of neighbouring rows with equal ref; needs one row or more."""
+    """Return the runs of rows with equal ref; needs one row or more."""
     assert len(refs) > 0
-    changes = np.flatnonzero(refs[1:] != refs[:-1]) + 1
-    row = np.concatenate(([0], changes))
-    count = np.diff(np.concatenate((row, [len(refs)])))
-    ref = refs[row]
+    starts = _starts_of(refs)
+    ref = refs[starts]
+    ordered = np.sort(ref)
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.argsort(refs, kind="stable")
+        refs, timestamp_ns = refs[order], timestamp_ns[order]
+        starts = _starts_of(refs)
+        ref = refs[starts]
+    if len(ref) == len(refs):
+        ascending = np.ones(len(ref), np.bool_)
+        return Runs(ref, timestamp_ns, timestamp_ns, ascending)
     rising = np.ones(len(refs), np.bool_)
     np.greater(timestamp_ns[1:], timestamp_ns[:-1], out=rising[1:])
-    rising[row] = True
+    rising[starts] = True
     return Runs(
         ref,
-        row,
-        count,
-        np.minimum.reduceat(timestamp_ns, row),
-        np.maximum.reduceat(timestamp_ns, row),
-        np.logical_and.reduceat(rising, row) & _occurs_once(ref),
+        np.minimum.reduceat(timestamp_ns, starts),
+        np.maximum.reduceat(timestamp_ns, starts),
+        np.logical_and.reduceat(rising, starts),
     )
 
 
-def _occurs_once(ref: Refs) -> npt.NDArray[np.bool_] | np.bool_:
-    ordered = np.sort(ref)
-    repeated = ordered[1:] == ordered[:-1]
-    if not repeated.any():
-        return np.bool_(True)
-    return np.isin(ref, ordered[1:][repeated], invert=True)
+def _starts_of(refs: Refs) -> npt.NDArray[np.int64]:
+    """Return the first row of each stretch of neighbours with equal ref."""
+    is_start = np.ones(len(refs), np.bool_)
+    np.not_equal(refs[1:], refs[:-1], out=is_start[1:])
+    return is_start.nonzero()[0]
 
 
 class Head:
@@ -147,11 +147,13 @@ class Head:
             self._may_repeat = np.concatenate(
                 (self._may_repeat, np.zeros(more, np.bool_))
             )
-        is_fresh = self._newest_ns[runs.ref] == NEVER_NS
+        ref = runs.ref
+        newest_ns = self._newest_ns[ref]
+        is_fresh = newest_ns == NEVER_NS
         if is_fresh.any():
-            table.holders[np.unique(runs.ref[is_fresh])] += 1
-        np.minimum.at(self._oldest_ns, runs.ref, runs.oldest_ns)
-        np.maximum.at(self._newest_ns, runs.ref, runs.newest_ns)
+            table.holders[ref[is_fresh]] += 1
+        self._oldest_ns[ref] = np.minimum(self._oldest_ns[ref], runs.oldest_ns)
+        self._newest_ns[ref] = np.maximum(newest_ns, runs.newest_ns)
         table.note_times(runs.ref, runs.oldest_ns, runs.newest_ns)
 
     def _merge_small_pieces(self) -> None:

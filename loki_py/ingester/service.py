@@ -13,6 +13,7 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from loki_py.errors import NotReady, Overloaded
 from loki_py.ingester import block_units, selection
 from loki_py.ingester.admission import Admission, AdmissionRules, admit
 from loki_py.ingester.blockstore import BlockStore
+from loki_py.ingester.cells import CellBook, Held
 from loki_py.ingester.cut import CutResult, snapshots_of
 from loki_py.ingester.cutter import Cutter, register
 from loki_py.ingester.flush_policy import FlushPolicy
@@ -98,6 +100,7 @@ class Ingester:
         self._state = IngesterState()
         self._tails = Tails()
         self._blocks = BlockStore(settings.block_folder)
+        self._cells = CellBook()
         self._wal = _wal_of(settings, disk)
         self._cutter = Cutter(
             self._state,
@@ -203,7 +206,8 @@ class Ingester:
             return Selection([])
         wanted = selection.wanted_of(table, scan)
         units: list[ScanUnit] = []
-        for local, part in self._blocks.parts_of(tenant):
+        files = list(self._blocks.parts_of(tenant))
+        for local, part in files:
             units += block_units.units_of_file(
                 self._blocks,
                 local,
@@ -212,8 +216,10 @@ class Ingester:
                 wanted,
                 with_lines=scan.columns.line,
             )
-        for number, head in self._state.heads_of(tenant):
+        heads = list(self._state.heads_of(tenant))
+        for number, head in heads:
             units += selection.units_of_head(head, wanted, f"head/{number}")
+        held = Held(tenant, wanted, [(n, head.pieces()) for n, head in heads], files)
         if scan.newest_first:
             units.reverse()
         chunks_matched = sum(len(np.unique(unit.runs.stream)) for unit in units)
@@ -222,6 +228,8 @@ class Ingester:
             self._blocks.packs_covered(tenant),
             chunks_matched,
             self._blocks.missing,
+            streams=wanted.streams,
+            cells=partial(self._cells.cells_of, held),
         )
 
     async def series(
@@ -272,7 +280,7 @@ class Ingester:
         is_fresh = ~known[runs.ref]
         records = [encode_entries(tenant, piece.stream, piece)]
         if is_fresh.any():
-            fresh = np.unique(runs.ref[is_fresh])
+            fresh = runs.ref[is_fresh]
             pairs = zip(fresh.tolist(), table.labels_of(fresh), strict=True)
             records.insert(0, encode_series(tenant, pairs))
             known[fresh] = True

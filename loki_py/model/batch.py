@@ -191,6 +191,22 @@ def concat(batches: Sequence[EntryBatch]) -> EntryBatch:
     )
 
 
+def joined(batches: Sequence[EntryBatch]) -> EntryBatch:
+    """Return one batch with the rows of all, in order, under the streams of all.
+
+    A label set of several batches then stands in several places.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    streams: list[LabelSet] = []
+    shifted = []
+    for batch in batches:
+        position = batch.stream + np.uint32(len(streams))
+        shifted.append(replace(batch, streams=(), stream=position))
+        streams += batch.streams
+    return replace(concat(shifted), streams=streams)
+
+
 def with_names_in_rest(batch: EntryBatch, *, keep: Sequence[str]) -> EntryBatch:
     """Return the batch with every metadata column outside `keep` moved to the map."""
     moved = {n: v for n, v in batch.metadata.items() if n not in set(keep)}

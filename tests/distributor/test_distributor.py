@@ -464,14 +464,15 @@ def test_an_empty_metadata_name_is_refused():
     )
 
 
-def test_one_label_set_spelled_twice_is_one_stream():
+def test_label_set_that_stands_twice_is_sent_twice():
+    """Each place is answered for itself; the ingester makes one stream of them."""
     store = Store()
 
     store.push(({"app": "a"}, [(NOW_NS, "x")]), ({"app": "a"}, [(NOW_NS, "y")]))
 
     (_, batch) = store.ingester.batches[0]
-    assert len(batch.streams) == 1
-    assert batch.stream.tolist() == [0, 0]
+    assert batch.streams[0] == batch.streams[1]
+    assert batch.stream.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -194,3 +194,46 @@ def test_held_streams_are_never_removed():
 
     assert table.remove_unused(appended_before_ns=NOW) == 0
     assert table.find(A) == ref
+
+
+def test_label_set_that_stands_twice_is_one_stream():
+    """It is created once, and entries of both places follow one another."""
+    table = StreamTable()
+    rows = ((0, -4000, "first"), (1, 0, "newest"), (2, -3999, "late"))
+
+    result = push(table, batch_of(*rows, streams=(A, A, A)), window_ns=3600 * SECOND)
+
+    assert result.new_refs == [0]
+    assert result.accepted.stream.tolist() == [0, 0]
+    assert result.accepted.line.to_pylist() == ["first", "newest"]
+    assert list(result.rejected) == [2]
+
+
+def test_places_of_one_stream_share_its_rate():
+    """Each place is granted or refused what the ones before it left."""
+    table = StreamTable()
+    limits = Limits.from_mapping(
+        {"per_stream_rate_limit": 10, "per_stream_rate_limit_burst": 10}
+    )
+    rows = ((0, 0, "six..."), (1, 0, "five."), (2, 0, "four"))
+
+    result = push(table, batch_of(*rows, streams=(A, A, A)), limits=limits)
+
+    assert result.accepted.line.to_pylist() == ["six...", "four"]
+    assert list(result.rejected) == [1]
+    assert table.tokens[0] == 0
+
+
+def test_refused_stream_moves_no_window_of_another():
+    """What was over the limit of streams is nobody's newest entry."""
+    table = StreamTable()
+    rows = ((1, 0, "over"), (0, -4000, "old"))
+
+    result = push(
+        table,
+        batch_of(*rows, streams=(A, B)),
+        streams_max=1,
+        window_ns=3600 * SECOND,
+    )
+
+    assert result.accepted.line.to_pylist() == ["old"]
