@@ -225,11 +225,11 @@ def logfmt_labels(line, stage):
 
 
 def logfmt_extracted(line, stage):
-    """Yield each wanted key's first value; "" where the line has no such key."""
+    """Yield each wanted key's last value; "" where the line has no such key."""
     found, stopped = {}, None
     try:
         for key, value in logfmt_pairs(line, strict=stage.strict):
-            found.setdefault(label_name(key), value)
+            found[label_name(key)] = value
     except ParseStopped as error:
         stopped = error
     for one in stage.extractions:

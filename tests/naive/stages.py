@@ -81,6 +81,8 @@ def parse(row, stage, stages):
     try:
         for name, value in labels_found(row, stage):
             final = row.name_for(name)
+            if final != name and not value and getattr(stage, "extractions", ()):
+                continue  # nothing found is no reason for another name
             if final not in row.parsed:
                 new.setdefault(final, value)
     except ParseStopped as error:

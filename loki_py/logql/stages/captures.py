@@ -97,12 +97,12 @@ def captured(
     rows = np.flatnonzero(spans.end > spans.start)
     at = spans.start[rows]
     found: dict[str, pl.Series] = {}
-    name = None
+    name = ""
     for index, part in enumerate(parts):
         if len(found) == len(names):
             break
         if isinstance(part, Capture):
-            name = part.name
+            name = part.name or ""
             continue
         place = spans.find(part, rows, at)
         if index == 0:
@@ -110,7 +110,7 @@ def captured(
         elif name in names:
             stop = np.where(place < 0, spans.end[rows], place)
             found[name] = spans.texts(rows, at, stop)
-        name = None
+        name = ""
         goes_on = place >= 0
         rows, at = rows[goes_on], place[goes_on] + len(part.encode())
     if name in names:
@@ -127,7 +127,7 @@ def covered(parts: Sequence[PatternPart], lines: pl.Series) -> Mask:
     spans = LineSpans.of(lines)
     is_empty = spans.end == spans.start
     if not parts:
-        return is_empty
+        return np.asarray(is_empty)
     rows = np.flatnonzero(~is_empty)
     at = spans.start[rows]
     for index, part in enumerate(parts):

@@ -149,6 +149,14 @@ def taken_mask(frame: Frame, name: str) -> Mask | None:
     return None if taken is None or not taken.any() else taken
 
 
+def without_taken(frame: Frame, name: str, values: pl.Series) -> pl.Series:
+    """Return what an expression found; "" sets no label whose name is taken."""
+    taken = taken_mask(frame, name)
+    if taken is None:
+        return values
+    return with_nulls(values, taken & (values == "").fill_null(value=False).to_numpy())
+
+
 def _set_failures(
     frame: Frame, failed: Mapping[int, str], error: str, wants: Wants
 ) -> None:

@@ -1,5 +1,8 @@
 """`| logfmt`: all pairs of logfmt lines, the wanted ones, or named keys."""
 
+import re
+from collections.abc import Collection, Sequence
+
 import numpy as np
 import polars as pl
 
@@ -15,8 +18,10 @@ from loki_py.logql.stages.extraction import (
     Cells,
     Found,
     finish,
+    is_wanted_stem,
     row_numbers,
     series_of,
+    without_taken,
 )
 from loki_py.logql.stages.json_scan import sanitized
 from loki_py.logql.stages.key_search import may_be_searched, values_in_lines
@@ -26,6 +31,8 @@ from loki_py.logql.stages.logfmt_scan import LogfmtInvalid, pairs
 from loki_py.logql.stages.stage import Apply, Wants
 
 LOGFMT_ERROR = "LogfmtParserErr"
+
+_PLAIN_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 _COLUMN_NAMES_MAX = 6
 """More wanted keys than this are cheaper read line by line."""
@@ -96,9 +103,8 @@ def _whole_column(
 
 def _column_names(stage: ast.LogfmtParser, wants: Wants) -> list[str] | None:
     """Return the keys to read by column; None where lines must be read whole."""
-    if wants.labels is None or stage.keep_empty:
-        return None
-    if stage.strict and (wants.label(ERROR) or wants.label(ERROR_DETAILS)):
+    # What follows a malformed pair is not read by a strict stage.
+    if wants.labels is None or stage.keep_empty or stage.strict:
         return None
     names = {
         name.removesuffix(DUPLICATE_SUFFIX)
@@ -140,22 +146,62 @@ def _scanned(
 
 
 def _named(stage: ast.LogfmtParser, wants: Wants) -> Apply:
-    """Set one label for each named key, "" where the line has no such key."""
+    """Set one label for each named key, "" where the line has no such key.
+
+    Of several pairs with the key the last counts.
+    """
     names: dict[str, list[str]] = {}
     for extraction in stage.extractions:
-        names.setdefault(extraction.key, []).append(extraction.name)
+        if is_wanted_stem(extraction.name, wants):
+            names.setdefault(extraction.key, []).append(extraction.name)
 
     def apply(frame: Frame) -> None:
-        cells: Cells = {e.name: [""] * len(frame) for e in stage.extractions}
-        failed: dict[int, str] = {}
-        for row, line in enumerate(frame.lines.to_list()):
-            try:
-                for key, value in pairs(line, strict=stage.strict):
-                    for name in names.get(key, ()):
-                        if not cells[name][row]:
-                            cells[name][row] = value
-            except LogfmtInvalid as error:
-                failed[row] = str(error)
-        finish(frame, series_of(cells), wants, failed=failed, error=LOGFMT_ERROR)
+        if stage.strict:
+            lines = frame.lines.to_list()
+            values, failed = _last_values(lines, names, strict=True)
+            by_key = series_of(values)
+        else:
+            failed = {}
+            read = _KeyReader(frame.lines)
+            by_key = {key: _last_column(frame.lines, read, key) for key in names}
+        columns = {
+            name: without_taken(frame, name, by_key[key])
+            for key, own in names.items()
+            for name in own
+        }
+        finish(frame, columns, wants, failed=failed, error=LOGFMT_ERROR)
 
     return apply
+
+
+def _last_column(lines: pl.Series, read: _KeyReader, key: str) -> pl.Series:
+    """Return the key's last value per line, "" where there is none."""
+    if not _PLAIN_KEY.fullmatch(key):
+        values, _ = _last_values(lines.to_list(), {key}, strict=False)
+        return series_of(values)[key]
+    first, sure = read.values(key)
+    spelled = key.replace("_", '[^\\s="]') + "="
+    sure &= (lines.str.count_matches(spelled, literal="_" not in key) < 2).to_numpy()
+    found = first.fill_null("")
+    if sure.all():
+        return found
+    rows = pl.Series(np.flatnonzero(~sure))
+    values, _ = _last_values(lines.gather(rows).to_list(), {key}, strict=False)
+    return found.scatter(rows, series_of(values)[key])
+
+
+def _last_values(
+    lines: Sequence[str], keys: Collection[str], *, strict: bool
+) -> tuple[Cells, dict[int, str]]:
+    """Return the keys' last values, read line by line, and why lines failed."""
+    cells: Cells = {key: [""] * len(lines) for key in keys}
+    failed: dict[int, str] = {}
+    for row, line in enumerate(lines):
+        try:
+            for key, value in pairs(line, strict=strict):
+                column = cells.get(sanitized(key))
+                if column is not None:
+                    column[row] = value
+        except LogfmtInvalid as error:
+            failed[row] = str(error)
+    return cells, failed
