@@ -5,14 +5,14 @@ Pure: a token in, a decision out. Off unless a `Guard` is constructed.
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import Protocol
 
 from loki_py.api.tenants import Tenancy
-from loki_py.config.security_schema import ANY_TENANT, TokenConfig
+from loki_py.config.security_schema import ANY_TENANT
 from loki_py.errors import AccessDenied
 
 AUTHORIZATION_CHARS_MAX = 8_192
@@ -81,14 +81,12 @@ class Verifier(Protocol):
         ...
 
 
-def principals_of(tokens: Iterable[TokenConfig]) -> Mapping[bytes, Principal]:
-    """Return the configured principals by the SHA-256 of their secrets."""
-    return {
-        bytes.fromhex(token.sha256): Principal(
-            token.name, frozenset(token.tenants), frozenset(token.scopes)
-        )
-        for token in tokens
-    }
+class Tokens(Protocol):
+    """Knows the tokens that were made for this server."""
+
+    def find(self, digest: bytes) -> Principal | None:
+        """Return whose secret has this SHA-256."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ class Guard:
     """Decides about every request of a process with security on."""
 
     tenancy: Tenancy
-    principals: Mapping[bytes, Principal]
+    tokens: Tokens
     verifier: Verifier | None = None
 
     def principal_of(self, authorization: str) -> Principal:
@@ -109,7 +107,7 @@ class Guard:
         """
         token = _token_of(authorization)
         # The look-up's time tells about a hash, from which no secret is guessed.
-        found = self.principals.get(sha256(token.encode()).digest())
+        found = self.tokens.find(sha256(token.encode()).digest())
         if found is not None:
             return found
         if self.verifier is not None and token.count(".") == 2:

@@ -1,13 +1,13 @@
 """The ASGI entry: pushes go straight to their route, the rest through the table."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from loki_py.api.access import NOBODY
+from loki_py.api.added_headers import AsgiApp, with_headers
 from loki_py.api.answers import Answer, Asked, answer_of, compressed
 from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
@@ -22,10 +22,10 @@ from loki_py.api.tail import refuse
 from loki_py.errors import ClientGone
 from loki_py.runtime.logs import logger_of
 
+__all__ = ["AsgiApp", "new_server"]
+
 FORMS_BYTES_MAX = 64 << 20
 """All form bodies that are being read, together."""
-
-AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logger_of("api")
 
@@ -72,7 +72,7 @@ def new_server(
             answer = answer_of_table
         await answer(scope, receive, send)
 
-    return entry
+    return with_headers(entry, context.headers)
 
 
 async def _response_of(
@@ -99,8 +99,7 @@ async def _response_of(
         status=answer.status,
         duration_ns=context.clock.monotonic_ns() - started_ns,
     )
-    headers = {**dict(context.headers), **dict(answer.headers)}
-    return Response(answer.body, answer.status, headers)
+    return Response(answer.body, answer.status, dict(answer.headers))
 
 
 async def _answered(

@@ -12,6 +12,6 @@ def new_token(name: str) -> str:
     digest = sha256(secret.encode()).hexdigest()
     return (
         f"# For the client; it is written down nowhere else:\n{secret}\n"
-        "# For the server, below security.tokens:\n"
+        "# For the server, below security.tokens or in its security.tokens_file:\n"
         f"- {{name: {name}, sha256: '{digest}', tenants: [fake], scopes: [read]}}"
     )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from loki_py.api.access import Guard, principals_of
+from loki_py.api.access import Guard
 from loki_py.api.audit import AuditLog
 from loki_py.api.errors import Headers
 from loki_py.api.jwt_tokens import JwtVerifier
 from loki_py.api.tenants import Tenancy
+from loki_py.api.token_book import TokenBook
 from loki_py.config.schema import Config
 from loki_py.runtime.certificates import ServerCertificates
 from loki_py.runtime.clock import Clock
@@ -67,7 +68,10 @@ def security_of(
         if settings.jwt.jwks_file:
             verifier = JwtVerifier(settings.jwt, clock)
             loads["jwks"] = verifier.load
-        guard = Guard(tenancy, principals_of(settings.tokens), verifier)
+        tokens = TokenBook(settings.tokens, settings.tokens_file)
+        if settings.tokens_file:
+            loads["tokens"] = tokens.load
+        guard = Guard(tenancy, tokens, verifier)
     headers: Headers = ()
     if settings.enabled or tls.is_on:
         headers = (*SAFE_HEADERS, *(TLS_HEADERS if tls.is_on else ()))

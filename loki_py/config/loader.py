@@ -47,7 +47,7 @@ def parse_config(
     try:
         return Config.model_validate(wanted)
     except ValidationError as error:
-        raise ConfigInvalid("; ".join(_error_texts(error))) from None
+        raise ConfigInvalid("; ".join(error_texts(error))) from None
 
 
 def expand_env(text: str, environment: Mapping[str, str]) -> str:
@@ -116,7 +116,8 @@ def _unknown_text(key: str) -> str:
     return f"unknown key {key!r}; the nearest known key is {nearest[0]!r}"
 
 
-def _error_texts(error: ValidationError) -> Iterator[str]:
+def error_texts(error: ValidationError) -> Iterator[str]:
+    """Yield what is wrong, and where, one text for each mistake."""
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
         yield f"{where}: {item['msg'].removeprefix('Value error, ')}"

@@ -1,6 +1,7 @@
 """`security`: who may do what; and TLS of the HTTP side."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainSerializer, model_validator
@@ -85,26 +86,40 @@ class SecurityConfig(Section):
     """`security`: off unless `enabled`; then every request but `/ready` is asked.
 
     Attributes:
+        tokens_file: more tokens, a YAML list of the same; read again while running.
         reload_ns: how often key and certificate files are looked at.
         audit_file: a JSON line for each admin call; empty: our own log.
     """
 
     enabled: bool = False
     tokens: tuple[TokenConfig, ...] = ()
+    tokens_file: str = ""
     jwt: JwtConfig = JwtConfig()
     reload_ns: DurationNs = Field(10 * NS_PER_S, alias="reload_period", ge=1)
     audit_file: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        has_any = bool(self.tokens or self.jwt.jwks_file)
+        has_any = bool(self.tokens or self.tokens_file or self.jwt.jwks_file)
         if self.enabled and not has_any:
-            raise ValueError("enabled, but neither tokens nor jwt.jwks_file are set")
+            raise ValueError(
+                "enabled, but neither tokens, tokens_file nor jwt.jwks_file are set"
+            )
         if has_any and not self.enabled:
-            raise ValueError("tokens or jwt.jwks_file are set, but enabled is not true")
-        names = [token.name for token in self.tokens]
-        hashes = [token.sha256 for token in self.tokens]
-        for what, values in (("name", names), ("sha256", hashes)):
-            if len(set(values)) < len(values):
-                raise ValueError(f"two tokens have the same {what}")
+            raise ValueError(
+                "tokens, tokens_file or jwt.jwks_file are set, but enabled is not true"
+            )
+        check_alone(self.tokens)
         return self
+
+
+def check_alone(tokens: Sequence[TokenConfig]) -> None:
+    """Check that every token has a name and a secret of its own.
+
+    Raises: ValueError.
+    """
+    names = [token.name for token in tokens]
+    hashes = [token.sha256 for token in tokens]
+    for what, values in (("name", names), ("sha256", hashes)):
+        if len(set(values)) < len(values):
+            raise ValueError(f"two tokens have the same {what}")

@@ -11,9 +11,9 @@ from loki_py.api.access import (
     Guard,
     access_of,
     is_cross_site,
-    principals_of,
 )
 from loki_py.api.tenants import Tenancy
+from loki_py.api.token_book import TokenBook
 from loki_py.config.security_schema import TokenConfig
 from loki_py.errors import AccessDenied, TenantInvalid
 
@@ -30,7 +30,7 @@ def guard_of(*, tenancy=True):
         token_of("root", "*", scopes=["read", "write", "admin"]),
         token_of("half", "a", scopes=["admin"]),
     ]
-    return Guard(Tenancy(tenancy), principals_of(tokens))
+    return Guard(Tenancy(tenancy), TokenBook(tokens))
 
 
 def admit(secret, access, *, org_id="", has_tenant=True, guard=None):

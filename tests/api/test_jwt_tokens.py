@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from loki_py.api.access import Access, Guard
 from loki_py.api.jwt_tokens import JwtVerifier
 from loki_py.api.tenants import Tenancy
+from loki_py.api.token_book import TokenBook
 from loki_py.config.security_schema import JwtConfig
 from loki_py.errors import AccessDenied, ConfigInvalid
 from loki_py.runtime.clock import SystemClock
@@ -65,7 +66,7 @@ def test_signed_token_says_who_and_what(provider):
 
 
 def test_guard_takes_signed_tokens_beside_its_own(provider):
-    guard = Guard(Tenancy(enabled=True), {}, provider.verifier())
+    guard = Guard(Tenancy(enabled=True), TokenBook(()), provider.verifier())
     header = f"Bearer {provider.token(tenants='team')}"
 
     principal, tenant = guard.admit(header, "", Access.READ, has_tenant=True)

@@ -17,12 +17,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
-from loki_py.api.access import Guard, principals_of
+from loki_py.api.access import Guard
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
 from loki_py.api.otlp import OtlpAcceptor
 from loki_py.api.otlp_grpc import ROUTE, OtlpCalls, OtlpGrpc, OtlpGrpcSettings
 from loki_py.api.push import PushCaps
+from loki_py.api.token_book import TokenBook
 from loki_py.config.limits import StaticOverrides
 from loki_py.config.security_schema import HttpTlsConfig, TokenConfig
 from loki_py.errors import (
@@ -232,7 +233,7 @@ async def test_tokens_are_asked_for_as_over_http(metadata, code):
         )
         for name, scope in (("reader", "read"), ("writer", "write"))
     ]
-    guard = Guard(Tenancy(enabled=True), principals_of(tokens))
+    guard = Guard(Tenancy(enabled=True), TokenBook(tokens))
     async with served(Pushes(), guard=guard) as address:
         assert (await export(address, request_of("a"), metadata=metadata))[0] == code
 

@@ -1,5 +1,6 @@
 """A process with security on: every route asks, and the audit log is told."""
 
+import asyncio
 import json
 from hashlib import sha256
 
@@ -21,7 +22,7 @@ security:
   - {{name: reader, sha256: {reader}, tenants: [a], scopes: [read]}}
   - {{name: writer, sha256: {writer}, tenants: [a], scopes: [write]}}
   - {{name: root, sha256: {root}, tenants: ["*"], scopes: [read, write, admin]}}
-common:
+{more}common:
   path_prefix: {folder}
 otlp:
   grpc_listen_port: 0
@@ -36,12 +37,12 @@ TAIL = '/loki/api/v1/tail?query={a="b"}'
 class Guarded:
     """A running process, and a client of it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, more=""):
         hashes = {
             name: sha256(name.encode()).hexdigest()
             for name in ("reader", "writer", "root")
         }
-        config = parse_config(CONFIG.format(folder=folder, **hashes))
+        config = parse_config(CONFIG.format(folder=folder, more=more, **hashes))
         self.wired = wire(config, LogLevel())
         self.audit_file = folder / "audit.jsonl"
         self.client = httpx.AsyncClient(
@@ -119,11 +120,30 @@ async def test_push_goes_to_the_tenant_of_its_token(guarded):
     assert other.status_code == 403
 
 
-async def test_security_headers_go_with_every_answer(guarded):
-    answer = await guarded.ask("GET", "/ready")
+@pytest.mark.parametrize(
+    ("method", "path", "secret", "status"),
+    [
+        ("GET", "/ready", "", 200),
+        ("GET", "/nothing", "", 404),
+        ("DELETE", LABELS, "reader", 405),
+        ("GET", PUSH, "writer", 405),
+        ("POST", PUSH, "", 401),
+        ("POST", PUSH, "writer", 400),
+        ("POST", OTLP, "writer", 400),
+        ("GET", LABELS, "", 401),
+        ("GET", TAIL, "reader", 400),
+        ("GET", "/docs", "", 200),
+        ("POST", "/flush", "root", 204),
+    ],
+)
+async def test_security_headers_go_with_every_answer(
+    guarded, method, path, secret, status
+):
+    answer = await guarded.ask(method, path, secret)
 
+    assert answer.status_code == status
     assert answer.headers["x-frame-options"] == "DENY"
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
@@ -150,6 +170,55 @@ async def test_audit_log_tells_of_the_refused(guarded):
 
     [call] = guarded.calls()
     assert (call["who"], call["status"]) == ("anonymous", 401)
+
+
+def token_line(name, *, scopes="[read]"):
+    digest = sha256(name.encode()).hexdigest()
+    return f"- {{name: {name}, sha256: '{digest}', tenants: [a], scopes: {scopes}}}\n"
+
+
+async def test_tokens_of_the_file_come_and_go_while_it_runs(tmp_path):
+    """A file that is wrong changes nothing."""
+    path = tmp_path / "tokens.yaml"
+    path.write_text(token_line("first"))
+    process = Guarded(tmp_path, more=f"  tokens_file: {path}\n  reload_period: 10ms\n")
+    await process.wired.lifecycle.start()
+
+    async def statuses():
+        return [
+            (await process.ask("GET", LABELS, secret)).status_code
+            for secret in ("reader", "first", "second")
+        ]
+
+    async def is_good():
+        metrics = (await process.ask("GET", "/metrics", "root")).text
+        return 'loki_py_reload_successful{what="tokens"} 1.0' in metrics
+
+    assert await statuses() == [200, 200, 401]
+    for wrong in ("- {name: x}", "nothing: {", "- 1", token_line("reader")):
+        path.write_text(token_line("first") + token_line("second"))
+        await becomes(statuses, [200, 200, 200])
+        await becomes(is_good, True)
+        path.write_text(wrong)
+        await becomes(is_good, False)
+        assert await statuses() == [200, 200, 200]
+    path.write_text("")
+    await becomes(statuses, [200, 401, 401])
+    await process.wired.lifecycle.stop()
+
+
+async def becomes(asked, expected):
+    """Wait until what is asked again and again gives what is expected."""
+    async with asyncio.timeout(30):
+        while await asked() != expected:  # noqa: ASYNC110  # a file tells nobody
+            await asyncio.sleep(0.001)
+
+
+async def test_a_file_of_tokens_that_is_missing_ends_the_start(tmp_path):
+    process = Guarded(tmp_path, more=f"  tokens_file: {tmp_path}/none\n")
+
+    with pytest.raises(ConfigInvalid, match="No such file"):
+        await process.wired.lifecycle.start()
 
 
 async def test_no_secret_is_shown(guarded):
@@ -194,7 +263,7 @@ async def test_another_sites_page_flushes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("security: {enabled: true}", "neither tokens nor"),
+        ("security: {enabled: true}", "neither tokens, tokens_file nor"),
         ("security: {tokens: [{name: a}]}", "sha256: Field required"),
         (
             "security: {tokens: [{name: a, sha256: x, tenants: [a], scopes: [read]}]}",

@@ -1,0 +1,28 @@
+"""The file of tokens: the same list that may stand in the settings.
+
+Pure: the caller reads the file.
+"""
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from loki_py.config.loader import error_texts
+from loki_py.config.security_schema import TokenConfig, check_alone
+from loki_py.errors import ConfigInvalid
+
+_TOKENS = TypeAdapter(tuple[TokenConfig, ...])
+
+
+def parse_tokens(text: str) -> tuple[TokenConfig, ...]:
+    """Return the tokens of a file; an empty one has none.
+
+    Raises: ConfigInvalid.
+    """
+    try:
+        tokens = _TOKENS.validate_python(tuple(yaml.safe_load(text) or ()))
+        check_alone(tokens)
+    except ValidationError as error:
+        raise ConfigInvalid("; ".join(error_texts(error))) from None
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise ConfigInvalid(f"not a YAML list of tokens: {error}") from None
+    return tokens
