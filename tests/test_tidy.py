@@ -38,7 +38,7 @@ MAY_DO_IO = {
     "querier.executor", "querier.index_repair", "querier.index_service",
     "querier.leaf_run", "querier.replicated", "querier.replicated_feed",
     "querier.service", "querier.sources", "querier.store_reader", "querier.tail",
-    "patterns.service",
+    "patterns.followed", "patterns.querier", "patterns.service", "patterns.store",
 }  # fmt: skip
 IO_MODULES = {
     "aetcd", "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",

@@ -6,7 +6,7 @@ from loki_py.api.answers import Answer, Asked
 from loki_py.api.encode import encode_json
 from loki_py.api.params import parse_range
 from loki_py.errors import RequestRejected
-from loki_py.patterns.service import PatternService
+from loki_py.patterns.querier import PatternQuerier
 from loki_py.querier.selectors import matcher_groups
 from loki_py.runtime.clock import Clock
 
@@ -17,11 +17,11 @@ _NS_PER_S = 1_000_000_000
 class PatternRoutes:
     """Answers with patterns; 404 where nobody looks for them."""
 
-    patterns: PatternService | None
+    patterns: PatternQuerier | None
     clock: Clock
 
     async def select(self, asked: Asked) -> Answer:
-        """Answer with the patterns of recent lines."""
+        """Answer with the patterns of lines, recent and stored."""
         if self.patterns is None:
             raise RequestRejected("not found", status=404)
         request = parse_range(
@@ -41,6 +41,9 @@ class PatternRoutes:
                 "level": each.level,
                 "samples": [(at // _NS_PER_S, count) for at, count in each.samples],
             }
-            for each in found
+            for each in found.patterns
         ]
-        return Answer(encode_json({"status": "success", "data": shown}))
+        answer: dict[str, object] = {"status": "success", "data": shown}
+        if found.missing:
+            answer["warnings"] = list(found.missing)
+        return Answer(encode_json(answer))

@@ -29,6 +29,7 @@ from loki_py.runtime.clock import Clock
 from loki_py.runtime.lifecycle import ReadinessCheck, Service
 from loki_py.transport.grpc_names import host_port
 from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
+from loki_py.transport.pattern_source import ServedIngester
 from loki_py.transport.pool import IngesterPool
 
 INDEX_MARGIN_NS = 5_000_000_000
@@ -141,6 +142,7 @@ class Cluster:
         clock: Clock,
         registry: CollectorRegistry,
         ingester: Ingester | None,
+        served: ServedIngester | None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -152,7 +154,7 @@ class Cluster:
         self._pool = IngesterPool(
             config.ingester_client,
             clock=clock,
-            local={} if ingester is None else {instance_id: ingester},
+            local={} if served is None else {instance_id: served},
         )
         factor = config.common.replication_factor
         self.sink = ReplicatedSink(
@@ -177,6 +179,7 @@ class Cluster:
         )
         self.membership = None if ingester is None else self._member(ingester)
         self._ingester = ingester
+        self._served = served
         self._distributors = RingWatcher(
             self._kv, self._settings("distributor"), clock=clock
         )
@@ -215,8 +218,9 @@ class Cluster:
         services: dict[str, Service] = {}
         if self.membership is not None:
             assert self._ingester is not None
+            assert self._served is not None
             services["grpc"] = GrpcServer(
-                self._ingester,
+                self._served,
                 self._grpc_settings(),
                 clock=self._clock,
                 reason_not_ready=self._ingester.reason_not_ready,

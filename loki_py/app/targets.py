@@ -69,5 +69,3 @@ def _check_cluster(config: Config) -> None:
         )
     if not config.server.grpc_listen_port:
         raise ConfigInvalid("a cluster needs a server.grpc_listen_port")
-    if config.pattern_ingester.enabled:
-        raise ConfigInvalid("pattern_ingester answers for one process, not a cluster")

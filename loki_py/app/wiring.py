@@ -14,7 +14,6 @@ from loki_py.api.admin import AdminRoutes, Process
 from loki_py.api.context import ApiContext, Tenancy
 from loki_py.api.index import IndexRoutes
 from loki_py.api.otlp import OTLP_ROUTES, OtlpAcceptor, OtlpRoute
-from loki_py.api.patterns import PatternRoutes
 from loki_py.api.push import PUSH_ROUTES, PushRoute
 from loki_py.api.query import QueryRoutes
 from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
@@ -33,6 +32,7 @@ from loki_py.app.cluster import AloneView, Cluster, retained, terminate
 from loki_py.app.data_lock import DataLock
 from loki_py.app.membership import Shutdown
 from loki_py.app.otlp import exports_of, otlp_grpc_of
+from loki_py.app.patterns import PatternParts, pattern_parts_of, pattern_routes_of
 from loki_py.app.security import security_of
 from loki_py.app.stores import WiredStore, store_of
 from loki_py.app.targets import Role, is_clustered, roles_of
@@ -43,7 +43,7 @@ from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.service import Ingester, IngesterSettings
 from loki_py.logql.parser import parse_form
 from loki_py.logql.pretty import pretty
-from loki_py.patterns.service import FollowedIngester, PatternService
+from loki_py.patterns.followed import FollowedIngester
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.index_service import IndexQuerier
 from loki_py.querier.service import Querier
@@ -163,16 +163,17 @@ class _Parts:
     roles: frozenset[Role]
     store: WiredStore
     ingester: Ingester | None
+    served: FollowedIngester | None
     cluster: Cluster | None
-    patterns: PatternService | None
+    patterns: PatternParts | None
     distributor: Distributor | None
     reader: StoreReader | None
     executor: QueryExecutor | None
 
     async def flush(self) -> None:
-        """Flush the ingester."""
-        assert self.ingester is not None
-        await self.ingester.flush()
+        """Flush the ingester, and store its patterns."""
+        assert self.served is not None
+        await self.served.flush()
 
 
 def _parts_of(common: _Common, roles: frozenset[Role]) -> _Parts:
@@ -180,14 +181,19 @@ def _parts_of(common: _Common, roles: frozenset[Role]) -> _Parts:
     store = store_of(config, clock, common.registry)
     has_ingester, has_querier = Role.INGESTER in roles, Role.QUERIER in roles
     ingester = _ingester(common, store.store) if has_ingester else None
+    instance_id = instance_id_of(config.common.instance_id)
+    patterns = pattern_parts_of(
+        config, clock, store.reads, instance_id, has_ingester=has_ingester
+    )
+    served = None
+    if ingester is not None:
+        served = FollowedIngester(ingester, patterns.service if patterns else None)
     cluster = None
     if is_clustered(config):
-        instance_id = instance_id_of(config.common.instance_id)
-        cluster = Cluster(config, instance_id, clock, common.registry, ingester)
+        cluster = Cluster(config, instance_id, clock, common.registry, ingester, served)
     reader = StoreReader(store.reads, clock) if has_querier else None
     if ingester is not None and reader is not None:
         ingester.on_flushed(reader.index_added)
-    patterns = PatternService(clock) if config.pattern_ingester.enabled else None
     executor = None
     if has_querier:
         executor = QueryExecutor(
@@ -199,9 +205,10 @@ def _parts_of(common: _Common, roles: frozenset[Role]) -> _Parts:
         roles,
         store,
         ingester,
+        served,
         cluster,
         patterns,
-        _distributor(common, roles, ingester, cluster, patterns),
+        _distributor(common, roles, served if patterns else ingester, cluster),
         reader,
         executor,
     )
@@ -210,19 +217,14 @@ def _parts_of(common: _Common, roles: frozenset[Role]) -> _Parts:
 def _distributor(
     common: _Common,
     roles: frozenset[Role],
-    ingester: Ingester | None,
+    ingester: EntrySink | None,
     cluster: Cluster | None,
-    patterns: PatternService | None,
 ) -> Distributor | None:
     """Return the distributor; alone with its ingester it calls it directly."""
     if Role.DISTRIBUTOR not in roles:
         return None
-    sink: EntrySink
-    if cluster is not None:
-        sink = cluster.sink
-    else:
-        assert ingester is not None
-        sink = FollowedIngester(ingester, patterns) if patterns else ingester
+    sink = ingester if cluster is None else cluster.sink
+    assert sink is not None
     return Distributor(
         sink,
         overrides=common.overrides,
@@ -238,6 +240,8 @@ def _services_of(common: _Common, parts: _Parts) -> dict[str, Service]:
         services["data-directory"] = DataLock(Path(common.config.common.path_prefix))
     services["runtime-config"] = common.overrides
     services["store"] = parts.store
+    if parts.patterns is not None:
+        services["patterns"] = parts.patterns
     if parts.cluster is not None:
         services |= parts.cluster.services_before()
     if parts.ingester is not None:
@@ -247,8 +251,6 @@ def _services_of(common: _Common, parts: _Parts) -> dict[str, Service]:
         services |= parts.cluster.services_after(parts.roles, limiter)
     if parts.executor is not None and parts.reader is not None:
         services["querier"] = Closing((parts.executor.close, parts.reader.close))
-    if parts.patterns is not None:
-        services["patterns"] = parts.patterns
     return services
 
 
@@ -299,7 +301,7 @@ def _query_routes(common: _Common, process: Process, parts: _Parts) -> list[Rout
         ),
         *index_routes(
             IndexRoutes(index, overrides, clock, process.version, has_patterns),
-            PatternRoutes(parts.patterns, clock),
+            pattern_routes_of(parts.patterns, parts.cluster, parts.served, clock),
         ),
     ]
 

@@ -31,11 +31,13 @@ class Cluster:
         texts: the tokens; WILDCARD where lines differ.
         after: what stands behind each token.
         samples: lines by span of time.
+        seen_ns: when a line came last, by the wall clock.
     """
 
     texts: list[str]
     after: Sequence[str]
     samples: dict[int, float] = field(default_factory=dict)
+    seen_ns: int = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -1,24 +1,36 @@
 """Follow accepted pushes and find their patterns, off the way of the pushes.
 
-Owns one thread and the table that it alone changes. A push hands over a sample
-of its lines and goes on; how many lines a second are looked at is bounded, each
-then stands for those left out. Start is construction; `stop` ends the thread.
+Owns one thread, the table that it alone changes, and a task. A push hands over
+a sample of its lines and goes on; how many lines a second are looked at is
+bounded, each then stands for those left out.
+
+What is counted is put in the object store every `PERSIST_NS`, when the ingester
+is flushed, and at the end; what a killed process counted since is not known any
+more. Counts on their way to the store are still answered from here. Start after
+the store; `stop` stores what is counted and ends the thread.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
 
+from loki_py.errors import Unavailable
 from loki_py.model.batch import EntryBatch
-from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Scan
-from loki_py.patterns.table import KEPT_NS, Pattern, PatternTable
+from loki_py.model.pattern_rows import selected_rows
+from loki_py.patterns.files import PatternFile
+from loki_py.patterns.store import PatternStore, files_of
+from loki_py.patterns.table import KEPT_NS, SAMPLES_MAX, PatternTable
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
-from loki_py.transport.abc import IngesterClient, PushAnswer, Selection
+from loki_py.transport.pattern_source import HeldPatterns
+
+T = TypeVar("T")
 
 LINES_PER_SECOND = 5_000
 """Lines looked at under load; one takes about 20 µs."""
@@ -28,6 +40,17 @@ PENDING_MAX = 100
 """Samples that wait for the thread; more are left out."""
 
 FORGET_EVERY_NS = 60_000_000_000
+PERSIST_NS = 15 * 60_000_000_000
+"""How often counts are stored."""
+
+PERSIST_SAMPLES = SAMPLES_MAX // 2
+"""Counts in memory at which they are stored anyway."""
+
+FILES_WAITING_MAX = 1_000
+"""Files that the store did not take yet; beyond, the oldest are given up."""
+
+TICK_S = 10.0
+STOP_S_MAX = 10.0
 DETECTED_LEVEL = "detected_level"
 _NS_PER_S = 1_000_000_000
 
@@ -35,11 +58,22 @@ _log = logger_of("patterns")
 
 
 class PatternService:
-    """The patterns of recent lines."""
+    """The patterns of recent lines.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        writer: the instance whose lines are counted.
+    """
+
+    def __init__(self, clock: Clock, store: PatternStore, *, writer: str) -> None:
         self._clock = clock
+        self._store = store
+        self._writer = writer
         self._table = PatternTable()
+        # On their way to the store; changed by the thread alone, as the table.
+        self._waiting: dict[str, PatternFile] = {}
+        self._persisting = asyncio.Lock()
+        self._persisted_ns = clock.monotonic_ns()
+        self._ticks: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="patterns")
         self._pending = 0
         self._stopped = False
@@ -70,30 +104,89 @@ class PatternService:
         )
         task.add_done_callback(self._taken)
 
-    async def select(
-        self,
-        tenant: str,
-        matchers: Sequence[Matcher],
-        *,
-        start_ns: int,
-        end_ns: int,
-        step_ns: int,
-    ) -> list[Pattern]:
-        """Return patterns; see `PatternTable.select`."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool,
-            lambda: self._table.select(
-                tenant, matchers, start_ns=start_ns, end_ns=end_ns, step_ns=step_ns
-            ),
-        )
+    async def patterns(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> HeldPatterns:
+        """Return what is not stored yet; see `PatternSource.patterns`."""
+
+        def held() -> HeldPatterns:
+            counted = self._table.rows(
+                tenant, matchers, start_ns=start_ns, end_ns=end_ns
+            )
+            waiting = {k: f for k, f in self._waiting.items() if f.tenant == tenant}
+            rows = [
+                selected_rows(file.rows, matchers, start_ns=start_ns, end_ns=end_ns)
+                for file in waiting.values()
+            ]
+            every = pa.concat_tables([counted, *rows]).unify_dictionaries()
+            return HeldPatterns(self._writer, every, tuple(waiting))
+
+        return await self._on_thread(held)
+
+    async def persist(self) -> None:
+        """Store everything counted; durable on return.
+
+        Raises: OSError, Unavailable where the store refuses; then it is tried
+            again, and still answered from here.
+        """
+        async with self._persisting:
+            self._persisted_ns = self._clock.monotonic_ns()
+            for key, file in await self._on_thread(self._take_counts):
+                await asyncio.to_thread(self._store.write, key, file)
+                await self._on_thread(self._stored, key)
 
     async def start(self) -> None:
-        """Do nothing: construction was the start."""
+        """Begin to store what is counted."""
+        self._ticks = asyncio.create_task(self._tick_forever(), name="patterns")
 
     async def stop(self) -> None:
-        """Leave out what waits and what is still to come, and end the thread."""
+        """Store what is counted, leave out what is still to come, end the thread."""
         self._stopped = True
+        if self._ticks is not None:
+            self._ticks.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticks
+            await self._persist_if_possible()
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            silent_ns = self._clock.monotonic_ns() - self._persisted_ns
+            is_full = self._table.samples_count >= PERSIST_SAMPLES
+            if silent_ns >= PERSIST_NS or is_full:
+                await self._persist_if_possible()
+
+    async def _persist_if_possible(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_S_MAX if self._stopped else None):
+                await self.persist()
+        except (OSError, Unavailable) as error:
+            _log.error("patterns are not stored", error=str(error))
+
+    def _take_counts(self) -> list[tuple[str, PatternFile]]:
+        """Move what is counted to what waits for the store, and return that."""
+        now_ns = self._clock.now_ns()
+        for tenant in self._table.tenants():
+            rows = self._table.take(tenant)
+            self._waiting |= files_of(tenant, self._writer, rows, now_ns=now_ns)
+        given_up = len(self._waiting) - FILES_WAITING_MAX
+        if given_up > 0:
+            for key in list(self._waiting)[:given_up]:
+                del self._waiting[key]
+            _log.error("files of patterns are given up", files=given_up)
+        if self._table.uncounted:
+            _log.warning("lines are in no pattern", lines=self._table.uncounted)
+            self._table.uncounted = 0
+        return list(self._waiting.items())
+
+    def _stored(self, key: str) -> None:
+        self._waiting.pop(key, None)
+
+    async def _on_thread(self, call: Callable[..., T], *given: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, call, *given
+        )
 
     def _lines_allowed(self) -> int:
         now_ns = self._clock.monotonic_ns()
@@ -128,6 +221,7 @@ class PatternService:
                 [lines[row] for row in chosen],
                 [times[row] for row in chosen],
                 weight=weight,
+                now_ns=self._clock.now_ns(),
             )
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._forgot_ns > FORGET_EVERY_NS:
@@ -138,33 +232,3 @@ class PatternService:
         self._pending -= 1
         if not task.cancelled() and task.exception() is not None:
             _log.error("a sample was not looked at", error=repr(task.exception()))
-
-
-class FollowedIngester:
-    """An ingester whose accepted pushes the patterns follow."""
-
-    def __init__(self, ingester: IngesterClient, patterns: PatternService) -> None:
-        self._ingester = ingester
-        self._patterns = patterns
-
-    async def push(self, tenant: str, batch: EntryBatch) -> PushAnswer:
-        """Store the batch, then offer it; see `IngesterClient.push`."""
-        answer = await self._ingester.push(tenant, batch)
-        self._patterns.offer(tenant, batch, tuple(answer.rejected))
-        return answer
-
-    async def select(self, tenant: str, scan: Scan) -> Selection:
-        """See `IngesterClient.select`."""
-        return await self._ingester.select(tenant, scan)
-
-    async def series(
-        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
-    ) -> Sequence[LabelSet]:
-        """See `IngesterClient.series`."""
-        return await self._ingester.series(
-            tenant, matchers, start_ns=start_ns, end_ns=end_ns
-        )
-
-    async def flush(self) -> None:
-        """See `IngesterClient.flush`."""
-        await self._ingester.flush()

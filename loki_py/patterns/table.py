@@ -1,45 +1,45 @@
-"""The patterns of all tenants' streams, kept for a few hours, in bounded memory.
+"""The patterns of all tenants' streams and their counts, in bounded memory.
+
+What is counted is taken out from time to time, to be stored elsewhere; the
+patterns themselves stay, so that later lines find them.
 
 Pure: the caller supplies the clock.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, selects
-from loki_py.patterns.drain import Drain
+from loki_py.model.pattern_rows import SPAN_NS, PatternRows, RowsBuilder
+from loki_py.patterns.drain import Cluster, Drain
 from loki_py.patterns.tokens import text_of, tokens_of
 
-SAMPLE_NS = 10_000_000_000
 KEPT_NS = 3 * 3_600 * 1_000_000_000
+"""How long a pattern is remembered that no line has."""
+
 CLUSTERS_MAX = 100_000
 """Clusters of all streams; beyond, the streams longest silent are forgotten."""
 
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """One pattern of the lines of one level.
-
-    Attributes:
-        samples: (start of the step in ns, lines), ascending.
-    """
-
-    pattern: str
-    level: str
-    samples: Sequence[tuple[int, int]]
+SAMPLES_MAX = 1_000_000
+"""Counts of all clusters; beyond, lines of other times are not counted."""
 
 
 class PatternTable:
     """Trees by tenant, stream and level.
 
     Not thread-safe.
+
+    Attributes:
+        samples_count: counts that are held, about.
+        uncounted: lines for which there was no room, since the last look.
     """
 
     def __init__(self) -> None:
         self._trees: OrderedDict[tuple[str, LabelSet, str], Drain] = OrderedDict()
         self._clusters = 0
+        self.samples_count = 0
+        self.uncounted = 0
 
     def __len__(self) -> int:
         return self._clusters
@@ -51,6 +51,7 @@ class PatternTable:
         timestamps_ns: Sequence[int],
         *,
         weight: float,
+        now_ns: int,
     ) -> None:
         """Take lines in.
 
@@ -59,6 +60,7 @@ class PatternTable:
             lines: some lines of them.
             timestamps_ns: when each was.
             weight: how many lines each of these stands for.
+            now_ns: the wall clock.
         """
         tree = self._trees.setdefault(key, Drain())
         self._trees.move_to_end(key)
@@ -67,54 +69,79 @@ class PatternTable:
             tokens = tokens_of(line)
             if tokens is None:
                 continue
-            samples = tree.add(tokens).samples
-            span = time_ns // SAMPLE_NS
-            samples[span] = samples.get(span, 0) + weight
+            cluster = tree.add(tokens)
+            cluster.seen_ns = now_ns
+            self._count(cluster, time_ns // SPAN_NS, weight)
         self._clusters += len(tree) - before
         while self._clusters > CLUSTERS_MAX and len(self._trees) > 1:
-            self._clusters -= len(self._trees.popitem(last=False)[1])
+            _, silent = self._trees.popitem(last=False)
+            self._clusters -= len(silent)
+            self.samples_count -= sum(len(cluster.samples) for cluster in silent)
+
+    def _count(self, cluster: Cluster, span: int, weight: float) -> None:
+        samples = cluster.samples
+        if span in samples:
+            samples[span] += weight
+        elif self.samples_count < SAMPLES_MAX:
+            samples[span] = weight
+            self.samples_count += 1
+        else:
+            self.uncounted += 1
 
     def forget(self, *, before_ns: int) -> None:
-        """Drop samples older than that, and what has none any more."""
-        oldest = before_ns // SAMPLE_NS
+        """Drop patterns that no line had since then, with what they counted."""
+        self.samples_count = 0
         for key, tree in list(self._trees.items()):
             for cluster in tree:
-                kept = {s: n for s, n in cluster.samples.items() if s >= oldest}
-                cluster.samples = kept
-                if not kept:
+                if cluster.seen_ns < before_ns:
                     tree.remove(cluster)
                     self._clusters -= 1
+                else:
+                    self.samples_count += len(cluster.samples)
             if not len(tree):
                 del self._trees[key]
 
-    def select(
-        self,
-        tenant: str,
-        matchers: Sequence[Matcher],
-        *,
-        start_ns: int,
-        end_ns: int,
-        step_ns: int,
-    ) -> list[Pattern]:
-        """Return the patterns of matching streams, those with most lines first."""
-        step_ns = max(step_ns, SAMPLE_NS)
-        found: dict[tuple[str, str], dict[int, float]] = {}
+    def tenants(self) -> list[str]:
+        """Return those of whom anything is counted."""
+        return sorted(
+            {
+                tenant
+                for (tenant, _, _), tree in self._trees.items()
+                if any(cluster.samples for cluster in tree)
+            }
+        )
+
+    def rows(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> PatternRows:
+        """Return what is counted of matching streams in spans of [start, end)."""
+        built = RowsBuilder()
+        for labels, level, cluster in self._clusters_of(tenant, matchers):
+            chosen = {
+                span: lines
+                for span, lines in cluster.samples.items()
+                if start_ns <= span * SPAN_NS < end_ns
+            }
+            if chosen:
+                text = text_of(cluster.texts, cluster.after)
+                built.add(labels, level, text, chosen)
+        return built.rows()
+
+    def take(self, tenant: str) -> PatternRows:
+        """Return all that is counted of a tenant, and count from nothing on."""
+        built = RowsBuilder()
+        for labels, level, cluster in self._clusters_of(tenant, ()):
+            samples, cluster.samples = cluster.samples, {}
+            if samples:
+                text = text_of(cluster.texts, cluster.after)
+                built.add(labels, level, text, samples)
+                self.samples_count -= len(samples)
+        return built.rows()
+
+    def _clusters_of(
+        self, tenant: str, matchers: Sequence[Matcher]
+    ) -> Iterator[tuple[LabelSet, str, Cluster]]:
         for (owner, labels, level), tree in self._trees.items():
-            if owner != tenant or not selects(matchers, labels):
-                continue
-            for cluster in tree:
-                total = found.setdefault(
-                    (text_of(cluster.texts, cluster.after), level), {}
-                )
-                for span, count in cluster.samples.items():
-                    time_ns = span * SAMPLE_NS
-                    if start_ns <= time_ns < end_ns:
-                        step = time_ns - time_ns % step_ns
-                        total[step] = total.get(step, 0) + count
-        patterns = [
-            Pattern(text, level, [(at, round(total[at])) for at in sorted(total)])
-            for (text, level), total in found.items()
-            if total
-        ]
-        patterns.sort(key=lambda p: (-sum(n for _, n in p.samples), p.pattern))
-        return patterns
+            if owner == tenant and selects(matchers, labels):
+                for cluster in tree:
+                    yield labels, level, cluster

@@ -20,7 +20,8 @@ from loki_py.model.scan import Scan
 from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.replication import ReadOutcome, ReadSet, ReadTracker
 from loki_py.runtime.clock import Clock
-from loki_py.transport.abc import EntrySource, InstanceLost, Selection
+from loki_py.transport.abc import InstanceLost, Selection
+from loki_py.transport.pattern_source import HeldPatterns, ReadSource
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class ReplicatedSource:
     def __init__(
         self,
         ring: ReadRing,
-        client_of: Callable[[InstanceDesc], EntrySource],
+        client_of: Callable[[InstanceDesc], ReadSource],
         clock: Clock,
         *,
         replication_factor: int,
@@ -90,7 +91,21 @@ class ReplicatedSource:
         )
         return tuple({labels for each in found.values() for labels in each})
 
-    async def _asked(self, call: Callable[[EntrySource], Awaitable[T]]) -> dict[str, T]:
+    async def patterns(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> Sequence[HeldPatterns]:
+        """Return what the ingesters counted; see `PatternSources.patterns`.
+
+        Raises: QuorumNotReached.
+        """
+        found = await self._asked(
+            lambda source: source.patterns(
+                tenant, matchers, start_ns=start_ns, end_ns=end_ns
+            )
+        )
+        return tuple(found.values())
+
+    async def _asked(self, call: Callable[[ReadSource], Awaitable[T]]) -> dict[str, T]:
         """Return the answers that make a read whole, by instance.
 
         Raises: QuorumNotReached.
@@ -115,7 +130,7 @@ class ReplicatedSource:
         self,
         read_set: ReadSet,
         tracker: ReadTracker,
-        call: Callable[[EntrySource], Awaitable[T]],
+        call: Callable[[ReadSource], Awaitable[T]],
     ) -> dict[str, T]:
         """Return the answers up to the moment at which the outcome is known.
 

@@ -20,6 +20,7 @@ from loki_py.model.scan import Columns, Scan
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer, Selection
 from loki_py.transport.errors_on_wire import error_of
+from loki_py.transport.pattern_source import HeldPatterns
 from loki_py.transport.remote_tail import RemoteFollowing
 from loki_py.transport.remote_units import RemoteSelection
 from loki_py.transport.tailing import Following
@@ -30,6 +31,11 @@ from loki_py.wire.messages_batch import (
     decode_labels,
     encode_own,
     shape_of,
+)
+from loki_py.wire.messages_patterns import (
+    PatternsAnswered,
+    PatternsAsked,
+    decode_rows,
 )
 from loki_py.wire.messages_select import (
     columns_asked,
@@ -99,6 +105,7 @@ class GrpcIngester:
         self._read = channel.unary_stream(names.method_of(names.READ))
         self._digests = channel.unary_unary(names.method_of(names.DIGESTS))
         self._release = channel.unary_unary(names.method_of(names.RELEASE))
+        self._patterns = channel.unary_unary(names.method_of(names.PATTERNS))
         self._series = channel.unary_unary(names.method_of(names.SERIES))
         self._tail = channel.unary_stream(names.method_of(names.TAIL))
         self._flush = channel.unary_unary(names.method_of(names.FLUSH))
@@ -184,6 +191,19 @@ class GrpcIngester:
             return decode_labels(payload, self._labels) if answer.streams else ()
         except CorruptData as error:
             raise InstanceLost(self.instance_id, str(error)) from error
+
+    async def patterns(
+        self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+    ) -> HeldPatterns:
+        """Return what is counted there; see `PatternSource.patterns`."""
+        asked = PatternsAsked(tenant, matchers_asked(matchers), start_ns, end_ns)
+        call = self._patterns(encode_message(asked), timeout=self._deadline_s)
+        answer, payload = self._decoded(await self._called(call), PatternsAnswered)
+        try:
+            rows = await asyncio.to_thread(decode_rows, payload)
+        except CorruptData as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
+        return HeldPatterns(answer.writer, rows, tuple(answer.covered))
 
     def tail(self, tenant: str, matchers: Sequence[Matcher]) -> Following:
         """Follow it; see `EntryFeed.tail`."""

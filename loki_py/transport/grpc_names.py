@@ -13,6 +13,7 @@ READ = "Read"
 DIGESTS = "Digests"
 RELEASE = "Release"
 SERIES = "Series"
+PATTERNS = "Patterns"
 TAIL = "Tail"
 FLUSH = "Flush"
 

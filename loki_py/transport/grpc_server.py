@@ -30,16 +30,21 @@ from loki_py.runtime.logs import logger_of
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import PushAnswer
 from loki_py.transport.errors_on_wire import rejection_of
+from loki_py.transport.pattern_source import ServedIngester
 from loki_py.transport.read_unit import read_digests, read_pieces
 from loki_py.transport.remote_tail import NO_ARRIVALS, encode_arrivals
 from loki_py.transport.sessions import Sessions
-from loki_py.transport.tailing import ServedIngester
 from loki_py.transport.tenants import check_tenant
 from loki_py.wire import messages as wire
 from loki_py.wire.digests import KIND
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_batch import decode_batch, decode_labels, encode_labels
+from loki_py.wire.messages_patterns import (
+    PatternsAnswered,
+    PatternsAsked,
+    encode_rows,
+)
 from loki_py.wire.messages_select import (
     columns_of,
     describe_units,
@@ -228,6 +233,19 @@ class GrpcServer:
         )
         return encode_message(wire.SeriesAnswered(len(found)), [encode_labels(found)])
 
+    async def patterns(self, data: bytes, _call: Call) -> bytes:
+        """Tell the patterns that are counted here and not stored yet."""
+        asked, _ = decode_message(data, PatternsAsked)
+        check_tenant(asked.tenant)
+        held = await self._ingester.patterns(
+            asked.tenant,
+            matchers_of(asked.matchers),
+            start_ns=asked.start_ns,
+            end_ns=asked.end_ns,
+        )
+        told = PatternsAnswered(held.writer, list(held.covered))
+        return encode_message(told, [await asyncio.to_thread(encode_rows, held.rows)])
+
     async def tail(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
         """Send what comes from now on, until the caller has enough."""
         asked, _ = decode_message(data, wire.TailAsked)
@@ -259,6 +277,7 @@ class GrpcServer:
             names.DIGESTS: self.digests,
             names.RELEASE: self.release,
             names.SERIES: self.series,
+            names.PATTERNS: self.patterns,
             names.FLUSH: self.flush,
         }
         table = {

@@ -17,7 +17,7 @@ from loki_py.ring.desc import InstanceDesc
 from loki_py.runtime.clock import Clock
 from loki_py.transport.grpc_client import GrpcIngester, PushEncoder
 from loki_py.transport.grpc_names import client_options
-from loki_py.transport.tailing import ServedIngester
+from loki_py.transport.pattern_source import ServedIngester
 from loki_py.wire.label_cache import LabelCache
 
 CLIENTS_MAX = 1_000

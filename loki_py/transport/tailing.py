@@ -61,5 +61,5 @@ class EntryFeed(Protocol):
         ...
 
 
-class ServedIngester(IngesterClient, EntryFeed, Protocol):
-    """All that one ingester does for others."""
+class FedIngester(IngesterClient, EntryFeed, Protocol):
+    """One ingester, and what follows it."""

@@ -43,7 +43,6 @@ def test_target_runs_its_components(target, roles):
         (("common.replication_factor=3",), "all", "has one replica"),
         (CLUSTER[:2], "all", "object store that all its processes share"),
         ((*CLUSTER, "server.grpc_listen_port=0"), "write", "grpc_listen_port"),
-        ((*CLUSTER, "pattern_ingester.enabled=true"), "all", "one process"),
     ],
 )
 def test_settings_that_can_not_work_are_refused(assignments, target, why):

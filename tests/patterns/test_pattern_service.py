@@ -1,16 +1,22 @@
-"""Patterns of pushes: counted, sampled under load, selected, forgotten."""
+"""Patterns of pushes: counted, sampled under load, stored, selected, forgotten."""
 
 import asyncio
 
 import pytest
 from fakes.entry_batches import batch_of
 
+from loki_py.errors import RequestRejected, Unavailable
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
+from loki_py.model.pattern_rows import SPAN_NS
 from loki_py.patterns import table as table_module
-from loki_py.patterns.service import LINES_BURST, FollowedIngester, PatternService
+from loki_py.patterns.followed import FollowedIngester
+from loki_py.patterns.querier import OneInstance, PatternQuerier
+from loki_py.patterns.service import LINES_BURST, PatternService
+from loki_py.patterns.store import PatternStore
 from loki_py.patterns.table import PatternTable
 from loki_py.runtime.clock import ManualClock
+from loki_py.storage.memory import MemoryStore
 from loki_py.transport.abc import PushAnswer
 
 S = 1_000_000_000
@@ -27,18 +33,59 @@ class Ingester:
     async def push(self, tenant, batch):  # noqa: ARG002
         return PushAnswer(self.rejected)
 
+    async def flush(self):
+        pass
 
-def found(rows, *, rejected=(), tenant="t", step_ns=10 * S, matchers=ANY):
+
+class Refusing(MemoryStore):
+    """Takes nothing while it is told to refuse."""
+
+    refuses = True
+
+    def put(self, key, source):
+        if self.refuses:
+            raise Unavailable("no")
+        super().put(key, source)
+
+
+class Patterns:
+    """A service over a store, and what is asked of both."""
+
+    def __init__(self, objects=None, *, writer="i-1", rejected=()):
+        self.objects = MemoryStore() if objects is None else objects
+        self.clock = ManualClock(1_000 * S)
+        self.store = PatternStore(self.objects)
+        self.service = PatternService(self.clock, self.store, writer=writer)
+        self.ingester = FollowedIngester(Ingester(rejected), self.service)
+
+    async def push(self, rows):
+        await self.ingester.push("t", batch_of(rows))
+
+    async def found(
+        self, *, tenant="t", step_ns=10 * S, matchers=ANY, end_ns=1_000 * S
+    ):
+        """Return [(pattern, level, samples)], and what is missing."""
+        querier = PatternQuerier(OneInstance(self.ingester), self.store)
+        answer = await querier.select(
+            tenant, matchers, start_ns=0, end_ns=end_ns, step_ns=step_ns
+        )
+        shown = [(p.pattern, p.level, list(p.samples)) for p in answer.patterns]
+        return shown, answer.missing
+
+    async def stop(self):
+        await self.service.stop()
+        self.store.close()
+
+
+def found(rows, *, rejected=(), **asked):
     """Push rows and return [(pattern, level, samples)] of the tenant."""
 
     async def run():
-        service = PatternService(ManualClock(1_000 * S))
-        await FollowedIngester(Ingester(rejected), service).push("t", batch_of(rows))
-        chosen = await service.select(
-            tenant, matchers, start_ns=0, end_ns=1_000 * S, step_ns=step_ns
-        )
-        await service.stop()
-        return [(each.pattern, each.level, list(each.samples)) for each in chosen]
+        patterns = Patterns(rejected=rejected)
+        await patterns.push(rows)
+        shown, _ = await patterns.found(**asked)
+        await patterns.stop()
+        return shown
 
     return asyncio.run(run())
 
@@ -86,25 +133,157 @@ def test_equal_patterns_of_streams_are_added_up():
     assert samples == [(0, 20), (10 * S, 20)]
 
 
-def test_old_samples_are_forgotten_and_memory_is_bounded(monkeypatch):
+def test_silent_patterns_are_forgotten_and_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(table_module, "CLUSTERS_MAX", 2)
     table = PatternTable()
     for number in range(4):
         words = f"alpha beta gamma {'x' * (number + 1)}"
-        table.add(("t", API, str(number)), [words], [number * 60 * S], weight=1)
+        key = ("t", API, str(number))
+        table.add(key, [words], [0], weight=1, now_ns=number * 60 * S)
 
-    assert len(table) == 2
+    assert (len(table), table.samples_count) == (2, 2)
     table.forget(before_ns=180 * S)
-    assert len(table) == 1
+    assert (len(table), table.samples_count) == (1, 1)
     table.forget(before_ns=1_000 * S)
-    assert len(table) == 0
+    assert (len(table), table.samples_count) == (0, 0)
+
+
+def test_lines_of_too_many_times_are_not_counted(monkeypatch):
+    monkeypatch.setattr(table_module, "SAMPLES_MAX", 2)
+    table = PatternTable()
+    table.add(
+        ("t", API, ""),
+        ["one two three four"] * 5,
+        [at * SPAN_NS for at in (0, 1, 2, 3, 0)],
+        weight=1,
+        now_ns=0,
+    )
+
+    assert table.rows("t", (), start_ns=0, end_ns=S**2)["lines"].to_pylist() == [2, 1]
+    assert table.uncounted == 2
+
+
+async def test_stored_counts_are_counted_once_and_go_on():
+    """What is in the store is not in memory, and the pattern is still known."""
+    patterns = Patterns()
+    await patterns.push(lines(20))
+    await patterns.ingester.flush()
+    assert len(list(patterns.objects.list(""))) == 1
+    await patterns.push([({"app": "api"}, 20 * S, "request 20 took 5ms")])
+    held = await patterns.service.patterns("t", ANY, start_ns=0, end_ns=1_000 * S)
+
+    assert held.rows["lines"].to_pylist() == [1]
+    shown, missing = await patterns.found(step_ns=100 * S)
+    assert ("request <_> took 5ms", "info", [(0, 20)]) in shown
+    assert sum(n for _, _, samples in shown for _, n in samples) == 21
+    assert missing == ()
+    await patterns.stop()
+
+
+async def test_another_process_finds_what_was_stored():
+    first = Patterns()
+    await first.push(lines(20))
+    await first.service.persist()
+    await first.stop()
+    second = Patterns(first.objects)
+    nope = (Matcher("app", MatchType.EQUAL, "web"),)
+
+    assert (await second.found(step_ns=60 * S))[0] == [
+        ("request <_> took 5ms", "info", [(0, 20)])
+    ]
+    assert (await second.found(end_ns=10 * S))[0][0][2] == [(0, 10)]
+    assert (await second.found(tenant="other"))[0] == []
+    assert (await second.found(matchers=nope))[0] == []
+    await second.stop()
+
+
+async def test_stop_stores_what_is_counted():
+    patterns = Patterns()
+    await patterns.service.start()
+    await patterns.push(lines(3))
+    await patterns.stop()
+
+    assert len(list(patterns.objects.list("t/patterns/1970-01-01/"))) == 1
+
+
+async def test_each_day_has_files_of_its_own():
+    patterns = Patterns()
+    day_s = 86_400
+    await patterns.push(
+        [({"app": "api"}, at * S, "a line like this") for at in (0, day_s, day_s + 1)]
+    )
+    await patterns.service.persist()
+
+    keys = [key.split("/")[2] for key in patterns.objects.list("t/patterns/")]
+    assert keys == ["1970-01-01", "1970-01-02"]
+    shown, _ = await patterns.found(end_ns=3 * day_s * S, step_ns=day_s * S)
+    assert shown == [("a line like this", "", [(0, 1), (day_s * S, 2)])]
+    await patterns.stop()
+
+
+async def test_counts_that_the_store_refuses_are_still_answered():
+    """They wait for the store, and are stored once it takes them."""
+    patterns = Patterns(Refusing())
+    await patterns.push(lines(3))
+    with pytest.raises(Unavailable):
+        await patterns.service.persist()
+    held = (await patterns.found(step_ns=60 * S))[0]
+    patterns.objects.refuses = False
+    await patterns.service.persist()
+
+    assert held[0][2] == [(0, 3)]
+    assert (await patterns.found(step_ns=60 * S))[0] == held
+    assert patterns.service._waiting == {}
+    await patterns.stop()
+
+
+async def test_file_stored_while_it_is_asked_for_counts_once():
+    """An instance says which files its answer is in already."""
+    patterns = Patterns()
+    await patterns.push(lines(3))
+    service = patterns.service
+    for key, file in await service._on_thread(service._take_counts):
+        patterns.store.write(key, file)  # and the process did not hear of it yet
+
+    assert (await patterns.found(step_ns=60 * S))[0][0][2] == [(0, 3)]
+    await patterns.stop()
+
+
+async def test_damaged_file_is_told_of_and_the_rest_is_answered():
+    patterns = Patterns()
+    for _ in range(2):
+        await patterns.push(lines(3))
+        await patterns.service.persist()
+    key = next(iter(patterns.objects.list("")))
+    patterns.objects.delete(key)
+    patterns.objects.put(key, b"PAR1 nonsense")
+    shown, missing = await patterns.found(step_ns=60 * S)
+
+    assert [samples for _, _, samples in shown] == [[(0, 3)]]
+    assert [text.startswith(key) for text in missing] == [True]
+    await patterns.stop()
+
+
+async def test_too_many_days_are_refused():
+    patterns = Patterns()
+    with pytest.raises(RequestRejected, match="patterns of 1158 days were asked for"):
+        await patterns.found(end_ns=100_000_000 * S)
+    await patterns.stop()
 
 
 def test_push_goes_on_when_patterns_are_stopped():
     async def run():
-        service = PatternService(ManualClock())
-        await service.stop()
-        await FollowedIngester(Ingester(), service).push("t", batch_of(lines(3)))
-        return service.lines_left_out
+        patterns = Patterns()
+        await patterns.stop()
+        await patterns.push(lines(3))
+        return patterns.service.lines_left_out
 
     assert asyncio.run(run()) == 3
+
+
+async def test_ingester_that_nobody_follows_answers_with_no_patterns():
+    held = await FollowedIngester(Ingester(), None).patterns(
+        "t", ANY, start_ns=0, end_ns=S
+    )
+
+    assert len(held.rows) == 0
