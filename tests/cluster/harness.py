@@ -27,7 +27,8 @@ READY_S_MAX = 120.0
 RETRY_S = 0.1
 RETRIES_S_MAX = 60.0
 NS_PER_S = 1_000_000_000
-REASONS_MAX = 20
+REASONS_MAX = 5
+REASON_CHARS_MAX = 400
 WITH_INGESTER = {"all", "write", "ingester"}
 
 # Others take over quickly, so that tests need not wait for it.
@@ -74,16 +75,20 @@ class Node(Server):
         assert self.process.poll() is None, self.log_tail()
         return is_ready(self.port)
 
-    def sees(self, other: "Node") -> bool:
-        """Whether the present life of another one counts as well here."""
+    def ring(self):
+        """Return the ring of ingesters as this one sees it, by name."""
         with self.api() as api:
             headers = {"Accept": "application/json"}
             ring = json.loads(api.request("GET", "/ring", headers=headers).body)
-        for shard in ring["shards"]:
-            if shard["id"] == other.name and shard["state"] == "ACTIVE":
-                beat = dt.datetime.fromisoformat(shard["timestamp"])
-                return beat.timestamp() > other.spawned_s
-        return False
+        return {shard["id"]: shard for shard in ring["shards"]}
+
+    def sees(self, other: "Node") -> bool:
+        """Whether the present life of another one counts as well here."""
+        shard = self.ring().get(other.name)
+        if shard is None or shard["state"] != "ACTIVE":
+            return False
+        beat = dt.datetime.fromisoformat(shard["timestamp"])
+        return beat.timestamp() > other.spawned_s
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -313,7 +318,8 @@ class Load:
 
     def _note_reason(self, node: Node, status: int, text: str) -> None:
         if status == 500 and len(self.reasons) < REASONS_MAX:
-            self.reasons.append(f"{time.time():.3f} {node.name}: {text.strip()}")
+            text = text.strip()[:REASON_CHARS_MAX]
+            self.reasons.append(f"{time.time():.3f} {node.name}: {text}")
 
 
 def _pushed(node: Node, streams) -> tuple[int, str]:
@@ -355,6 +361,18 @@ def check_found(load: Load, nodes) -> None:
         assert promised
         assert promised - counts.keys() == set()
         assert counts.keys() - load.sent == set()
+
+
+def check_ring(nodes) -> None:
+    """Fail unless all see the same ring, and no token in it has two owners."""
+    rings = [
+        {name: tuple(shard["tokens"]) for name, shard in node.ring().items()}
+        for node in nodes
+    ]
+    assert all(ring == rings[0] for ring in rings)
+    owned = Counter(token for tokens in rings[0].values() for token in tokens)
+    assert owned
+    assert max(owned.values()) == 1
 
 
 def told(title: str, load: Load) -> None:

@@ -3,7 +3,15 @@
 import time
 
 import pytest
-from cluster.harness import Cluster, Load, check_found, percentile, told, until
+from cluster.harness import (
+    Cluster,
+    Load,
+    check_found,
+    check_ring,
+    percentile,
+    told,
+    until,
+)
 
 NAMES = ("ingester-0", "ingester-1", "ingester-2")
 ETCD_AWAY_S = 20
@@ -109,6 +117,7 @@ def test_cluster_works_on_without_etcd(cluster, nightly):
     cluster.remove(newcomer)
 
     told("etcd away", load)
+    check_ring(nodes)
     assert load.given_up == 0
     assert refused.total() == 0
     assert set(load.queries) == {200}

@@ -6,7 +6,7 @@ import urllib.parse
 from collections import Counter
 
 import pytest
-from cluster.harness import Cluster, Load, check_found, told, until
+from cluster.harness import Cluster, Load, check_found, check_ring, told, until
 from websockets.sync.client import connect
 
 NAMES = ("ingester-0", "ingester-1", "ingester-2")
@@ -80,10 +80,7 @@ def test_ingester_leaves_for_good_and_is_not_missed(cluster):
     (newcomer,) = cluster.add("ingester-3", target="ingester")
     with Load([distributor], asks=False) as load:
         load.grows()
-        with ingesters[0].api() as api:
-            assert api.request("POST", "/ingester/shutdown").status == 204
-        until(lambda: ingesters[0].process.poll() is not None)
-        ingesters[0].process = None
+        leave(ingesters[0])
         load.grows()
         cluster.nodes.pop("ingester-0")
         with querier.api() as api:
@@ -135,3 +132,37 @@ def _ring_without(node, victims):
         shard["id"]: shard["tokens"] for shard in json.loads(answer.body)["shards"]
     }
     return all(tokens[victim.name] == [] for victim in victims)
+
+
+@pytest.mark.nightly
+def test_ingesters_come_and_go_under_load(tmp_path):
+    """Three become five and three again; each that went left nothing behind."""
+    with Cluster(tmp_path) as cluster:
+        stay = cluster.add(*NAMES)
+        with Load(stay) as load:
+            load.grows()
+            come = cluster.add("ingester-3", "ingester-4")
+            load.grows()
+            check_ring(stay + come)
+            check_found(load, stay + come)
+            for node in come:
+                leave(node)
+                load.grows()
+                check_found(load, stay[:1])
+                del cluster.nodes[node.name]
+
+        told("three, five, three", load)
+        check_ring(stay)
+        assert stay[0].ring().keys() == set(NAMES)
+        assert load.given_up == 0
+        assert load.reasons == []
+        stay[0].kill()
+        check_found(load, stay[1:])
+
+
+def leave(node):
+    """Have an ingester go for good; return when it is gone."""
+    with node.api() as api:
+        assert api.request("POST", "/ingester/shutdown").status == 204
+    until(lambda: node.process.poll() is not None)
+    node.process = None
