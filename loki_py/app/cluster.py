@@ -17,6 +17,7 @@ from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.distributor.replicated import ReplicatedSink, ReplicationMetrics
 from loki_py.ingester.service import Ingester
 from loki_py.kv.abc import KvStore
+from loki_py.querier.merge import distinct_units
 from loki_py.querier.replicated import ReplicatedSource
 from loki_py.querier.replicated_feed import ReplicatedFeed
 from loki_py.querier.store_reader import INDEX_REFRESH_NS
@@ -151,12 +152,13 @@ class Cluster:
         )
         self._kv = _kv_of(config)
         self._ring = DataRing(self._kv, self._settings("ingester"), clock=clock)
+        factor = config.common.replication_factor
         self._pool = IngesterPool(
             config.ingester_client,
             clock=clock,
             local={} if served is None else {instance_id: served},
+            compares=factor > 1,
         )
-        factor = config.common.replication_factor
         self.sink = ReplicatedSink(
             self._ring,
             self._pool.client_of,
@@ -224,6 +226,7 @@ class Cluster:
                 self._grpc_settings(),
                 clock=self._clock,
                 reason_not_ready=self._ingester.reason_not_ready,
+                distinct=distinct_units,
             )
             services["ring-membership"] = self.membership
         if Role.DISTRIBUTOR in roles and limiter is not None:

@@ -13,7 +13,6 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,9 @@ import numpy.typing as npt
 from loki_py.config.limits import Overrides
 from loki_py.config.schema import IngesterConfig
 from loki_py.errors import NotReady, Overloaded
-from loki_py.ingester import block_units, selection
 from loki_py.ingester.admission import Admission, AdmissionRules, admit
 from loki_py.ingester.blockstore import BlockStore
-from loki_py.ingester.cells import CellBook, Held
+from loki_py.ingester.cells import CellBook
 from loki_py.ingester.cut import CutResult, snapshots_of
 from loki_py.ingester.cutter import Cutter, register
 from loki_py.ingester.flush_policy import FlushPolicy
@@ -35,13 +33,14 @@ from loki_py.ingester.generation import Generation
 from loki_py.ingester.head import runs_of
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.recovery import Replay
+from loki_py.ingester.select import select
 from loki_py.ingester.state import IngesterState
 from loki_py.ingester.stream_table import StreamTable
 from loki_py.ingester.tails import Tails
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Scan, ScanUnit
+from loki_py.model.scan import Scan
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 from loki_py.storage.abc import ObjectStore
@@ -201,36 +200,7 @@ class Ingester:
 
     async def select(self, tenant: str, scan: Scan) -> Selection:
         """Return what is held for a scan; see `IngesterClient.select`."""
-        table = self._state.tables.get(tenant)
-        if table is None:
-            return Selection([])
-        wanted = selection.wanted_of(table, scan)
-        units: list[ScanUnit] = []
-        files = list(self._blocks.parts_of(tenant))
-        for local, part in files:
-            units += block_units.units_of_file(
-                self._blocks,
-                local,
-                part,
-                tenant,
-                wanted,
-                with_lines=scan.columns.line,
-            )
-        heads = list(self._state.heads_of(tenant))
-        for number, head in heads:
-            units += selection.units_of_head(head, wanted, f"head/{number}")
-        held = Held(tenant, wanted, [(n, head.pieces()) for n, head in heads], files)
-        if scan.newest_first:
-            units.reverse()
-        chunks_matched = sum(len(np.unique(unit.runs.stream)) for unit in units)
-        return Selection(
-            units,
-            self._blocks.packs_covered(tenant),
-            chunks_matched,
-            self._blocks.missing,
-            streams=wanted.streams,
-            cells=partial(self._cells.cells_of, held),
-        )
+        return select(tenant, scan, self._state, self._blocks, self._cells)
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int

@@ -14,9 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.scan import ReadStats, Scan, ScanUnit
 from loki_py.querier.fairness import FairQueue
 from loki_py.querier.leaf_run import Evaluator, LeafRun, ReadWatch, RunPolicy
+from loki_py.transport.groups import grouped
 
 T = TypeVar("T")
 
@@ -92,6 +94,7 @@ class QueryExecutor:
         watch: ReadWatch,
         stops_early: bool,
         partial_allowed: bool = False,
+        question: LeafQuestion | None = None,
     ) -> LeafOutcome:
         """Read and evaluate the units; the evaluator holds the result.
 
@@ -104,6 +107,8 @@ class QueryExecutor:
                 little is then read ahead.
             partial_allowed: whether data that cannot be read becomes a
                 warning instead of an error.
+            question: what the evaluator answers; units elsewhere that know the
+                plan of it are evaluated there.
 
         Raises: DataUnreadable, Unavailable, and what `watch` and the evaluator
             raise.
@@ -115,7 +120,9 @@ class QueryExecutor:
             cut_small=stops_early,
             partial_allowed=partial_allowed,
         )
-        run = LeafRun(scan, evaluator, self._pool, policy, watch)
+        run = LeafRun(scan, evaluator, self._pool, policy, watch, question)
+        if question is not None and not stops_early:
+            units = grouped(units, groups_min=self._workers)
         run.start(units)
         try:
             await asyncio.wrap_future(run.done)

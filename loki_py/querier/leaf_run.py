@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loki_py.errors import DataUnreadable
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.scan import LargeUnit, ReadStats, Scan, ScanUnit
+from loki_py.transport.abc import MappingUnit
 
 SLICE_NS = 10_000_000
 """How long one query may hold a worker thread before others get their turn."""
 
 PIECE_ROWS_MAX = 100_000
 """A large unit of more rows is cut before it is read, whatever the query."""
-
-_NOTHING = object()
 
 
 class Evaluator(Protocol):
@@ -79,6 +79,8 @@ class LeafRun:
     """One leaf at work. `start` once; then `done` tells the end.
 
     Attributes:
+        question: what the evaluator answers, for units that are evaluated where
+            they lie.
         done: completes when no thread works for the run any more, with the
             error that ended it, if any.
         stats: what was read so far.
@@ -90,6 +92,7 @@ class LeafRun:
     pool: Executor
     policy: RunPolicy
     watch: ReadWatch
+    question: LeafQuestion | None = None
     done: "Future[None]" = field(default_factory=Future)
     stats: ReadStats = field(default_factory=ReadStats)
     warnings: list[str] = field(default_factory=list)
@@ -99,7 +102,7 @@ class LeafRun:
     _begun: int = 0
     _added: int = 0
     _bounds_ns: dict[int, int] = field(default_factory=dict)
-    _ready: dict[int, Any] = field(default_factory=dict)
+    _ready: dict[int, Sequence[Any]] = field(default_factory=dict)
     _cutting: int = 0
     _running: int = 0
     _adding: bool = False
@@ -189,18 +192,23 @@ class LeafRun:
             self._cut(task.unit)
             return
         stats = ReadStats()
-        partial = _NOTHING
+        partials: Sequence[Any] = ()
         try:
-            batch = task.unit.read(self.scan.columns, stats)
-            if len(batch):
-                partial = self.evaluator.map(batch)
+            partials = self._mapped(task.unit, stats)
         except DataUnreadable as error:
             self._note_missing(error)
         with self._lock:
             self.stats.add(stats)
             self.watch.note(stats)
-            self._ready[task.index] = partial
+            self._ready[task.index] = partials
         self._add_ready()
+
+    def _mapped(self, unit: ScanUnit, stats: ReadStats) -> Sequence[Any]:
+        """Return what the evaluator makes of a unit's rows, here or where they lie."""
+        if self.question is not None and isinstance(unit, MappingUnit) and unit.maps:
+            return unit.mapped(self.question, stats)
+        batch = unit.read(self.scan.columns, stats)
+        return [self.evaluator.map(batch)] if len(batch) else ()
 
     def _cut(self, unit: ScanUnit) -> None:
         assert isinstance(unit, LargeUnit)
@@ -234,9 +242,9 @@ class LeafRun:
                 if self._stopped or self._added not in self._ready:
                     self._adding = False
                     return
-                partial = self._ready.pop(self._added)
+                partials = self._ready.pop(self._added)
                 del self._bounds_ns[self._added]
-            if partial is not _NOTHING:
+            for partial in partials:
                 self.evaluator.add(partial)
             with self._lock:
                 self._added += 1

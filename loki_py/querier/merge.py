@@ -61,6 +61,16 @@ def merged(units: Sequence[ScanUnit], scan: Scan) -> list[ScanUnit]:
         units: of all sources; where entries repeat, earlier units keep them, so
             sources that are cheap to read stand first.
     """
+    distinct = distinct_units(units)
+    if scan.newest_first:
+        distinct.sort(key=lambda unit: unit.max_ns, reverse=True)
+    else:
+        distinct.sort(key=lambda unit: unit.min_ns)
+    return distinct
+
+
+def distinct_units(units: Sequence[ScanUnit]) -> list[ScanUnit]:
+    """Return a unit for each, in the same order, that hold no entry twice."""
     distinct = list(units)
     numbers = StreamNumbers()
     overlaps = overlaps_of(distinct, numbers)
@@ -68,10 +78,6 @@ def merged(units: Sequence[ScanUnit], scan: Scan) -> list[ScanUnit]:
         shared = _Shared(tuple(units), overlaps, numbers)
         for position in overlaps.later_units():
             distinct[position] = DistinctUnit(units[position], position, shared)
-    if scan.newest_first:
-        distinct.sort(key=lambda unit: unit.max_ns, reverse=True)
-    else:
-        distinct.sort(key=lambda unit: unit.min_ns)
     return distinct
 
 

@@ -16,7 +16,8 @@ from typing import Protocol, TypeVar
 from loki_py.errors import LokiError, QuorumNotReached, RequestRejected
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Scan
+from loki_py.model.scan import Scan, ScanUnit
+from loki_py.querier.shares import Replica, shared_out
 from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.replication import ReadOutcome, ReadSet, ReadTracker
 from loki_py.runtime.clock import Clock
@@ -66,7 +67,7 @@ class ReplicatedSource:
         answers = await self._asked(lambda source: source.select(tenant, scan))
         found = answers.values()
         return Selection(
-            [unit for each in found for unit in each.units],
+            await _units_of(list(found)),
             frozenset[str]().union(*(each.packs_covered for each in found)),
             self._once(sum(each.chunks_matched for each in found), len(found)),
             tuple(
@@ -177,3 +178,21 @@ class ReplicatedSource:
 
     def _tracker_of(self, read_set: ReadSet) -> ReadTracker:
         return ReadTracker(read_set, self._replication_factor, self._zone_aware)
+
+
+async def _units_of(selections: Sequence[Selection]) -> list[ScanUnit]:
+    """Return the units of all; shared out where it is known how replicas compare."""
+    holding = [each for each in selections if each.units]
+    if len(holding) > 1 and all(each.cells is not None for each in holding):
+        return await asyncio.to_thread(_shared_out, holding)
+    return [unit for each in holding for unit in each.units]
+
+
+def _shared_out(selections: Sequence[Selection]) -> list[ScanUnit]:
+    replicas = []
+    for each in selections:
+        cells = None if each.cells is None else each.cells()
+        if cells is None:
+            return [unit for each in selections for unit in each.units]
+        replicas.append(Replica(each.units, each.streams, cells))
+    return shared_out(replicas)

@@ -6,16 +6,17 @@ whoever made them, after the last question.
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from loki_py.config.limits import Limits, Overrides
 from loki_py.errors import DataUnreadable, QueryTimeout
 from loki_py.logql import ast
+from loki_py.logql import ast_metric as metric
 from loki_py.logql.parser import parse
-from loki_py.logql.plan import Leaf, Plan, plan_of
+from loki_py.logql.plan import Leaf, Plan
+from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.results import Data, Matrix, Result, Streams, Vector
@@ -86,19 +87,18 @@ class Querier:
         if is_log and start_ns == end_ns:
             # An interval of no length holds its start, as in Loki.
             end_ns += 1
-        plan = partial(
-            plan_of,
-            expr,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            step_ns=request.step_ns,
-            limit=request.limit,
+        question = Question(
+            request.query,
+            start_ns,
+            end_ns,
+            request.step_ns,
+            request.limit,
             forward=not request.newest_first,
             interval_ns=request.interval_ns,
             categorize=request.categorized,
-            series_max=limits.query_series_max,
         )
-        return await self._run(tenant, plan, limits, is_log=is_log, blank=span is None)
+        asked = _Asked(question, expr, blank=span is None)
+        return await self._run(tenant, asked, limits)
 
     async def query(self, tenant: str, request: InstantRequest) -> QueryAnswer:
         """Return the value of a metric query at one time.
@@ -108,15 +108,14 @@ class Querier:
         limits = self._overrides.limits_of(tenant)
         expr = parse(request.query)
         rules.check_query(limits, request.query, expr, tags=request.tags)
-        plan = partial(
-            plan_of,
-            expr,
-            start_ns=request.time_ns,
-            end_ns=request.time_ns,
-            limit=request.limit,
+        question = Question(
+            request.query,
+            request.time_ns,
+            request.time_ns,
+            _NS_PER_S,
+            request.limit,
             forward=not request.newest_first,
             instant=True,
-            series_max=limits.query_series_max,
         )
         rules.check_length(limits, rules.reach_ns_of(expr))
         span = rules.clamped_span(
@@ -125,7 +124,8 @@ class Querier:
             end_ns=request.time_ns,
             now_ns=self._clock.now_ns(),
         )
-        return await self._run(tenant, plan, limits, is_log=False, blank=span is None)
+        asked = _Asked(question, expr, blank=span is None)
+        return await self._run(tenant, asked, limits)
 
     async def labels(self, tenant: str, request: MetadataRequest) -> Sequence[str]:
         """Return the names of labels on streams with entries, sorted.
@@ -177,39 +177,21 @@ class Querier:
             now_ns=self._clock.now_ns(),
         )
 
-    async def _run(
-        self,
-        tenant: str,
-        new_plan: Callable[[], Plan],
-        limits: Limits,
-        *,
-        is_log: bool,
-        blank: bool,
-    ) -> QueryAnswer:
-        """Run a plan; anew where an instance was lost that others can stand in for.
-
-        Args:
-            blank: whether all that it could read is too old to be read.
-        """
-        return await self._sources.whole(
-            lambda: self._run_once(
-                tenant, new_plan(), limits, is_log=is_log, blank=blank
-            )
-        )
+    async def _run(self, tenant: str, asked: "_Asked", limits: Limits) -> QueryAnswer:
+        """Run a plan; anew where an instance was lost that others can stand in for."""
+        return await self._sources.whole(lambda: self._run_once(tenant, asked, limits))
 
     async def _run_once(
-        self, tenant: str, plan: Plan, limits: Limits, *, is_log: bool, blank: bool
+        self, tenant: str, asked: "_Asked", limits: Limits
     ) -> QueryAnswer:
         """Run a plan in its turn and time."""
+        plan = asked.question.plan(asked.expr, series_max=limits.query_series_max)
         timeout_s = limits.query_timeout_ns / _NS_PER_S or None
         asked_ns = self._clock.monotonic_ns()
         try:
             async with asyncio.timeout(timeout_s), self._executor.turn(tenant):
                 began_ns = self._clock.monotonic_ns()
-                leaves = () if blank else plan.leaves
-                outcomes = await self._run_leaves(
-                    tenant, plan, leaves, limits, stops_early=is_log
-                )
+                outcomes = await self._run_leaves(tenant, plan, asked, limits)
                 result = await self._executor.call(plan.finish)
         except TimeoutError:
             raise QueryTimeout(
@@ -223,19 +205,14 @@ class Querier:
         )
 
     async def _run_leaves(
-        self,
-        tenant: str,
-        plan: Plan,
-        leaves: Sequence[Leaf],
-        limits: Limits,
-        *,
-        stops_early: bool,
+        self, tenant: str, plan: Plan, asked: "_Asked", limits: Limits
     ) -> "list[tuple[Selected, LeafOutcome]]":
         budget = _Budget(limits)
+        leaves = () if asked.blank else plan.leaves
 
-        async def run(leaf: Leaf) -> tuple[Selected, LeafOutcome]:
+        async def run(number: int, leaf: Leaf) -> tuple[Selected, LeafOutcome]:
             selected = await self._sources.select(
-                tenant, leaf.scan, stops_early=stops_early
+                tenant, leaf.scan, stops_early=asked.is_log
             )
             self._check_selected(selected, budget, limits)
             outcome = await self._executor.run_leaf(
@@ -243,16 +220,17 @@ class Querier:
                 leaf.scan,
                 _PlanLeaf(plan, leaf),
                 watch=budget,
-                stops_early=stops_early,
+                stops_early=asked.is_log,
                 partial_allowed=self._partial_allowed,
+                question=LeafQuestion(asked.question, number),
             )
             return selected, outcome
 
         if len(leaves) == 1:
-            return [await run(leaves[0])]
+            return [await run(0, leaves[0])]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(run(leaf)) for leaf in leaves]
+                tasks = [group.create_task(run(*each)) for each in enumerate(leaves)]
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
@@ -292,6 +270,24 @@ class Querier:
             bytes_estimated=sum(selected.line_bytes for selected, _ in outcomes),
         )
         return QueryAnswer(result, cost, tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, parsed.
+
+    Attributes:
+        blank: whether all that it could read is too old to be read.
+    """
+
+    question: Question
+    expr: "ast.LogQuery | metric.MetricExpr"
+    blank: bool
+
+    @property
+    def is_log(self) -> bool:
+        """Whether it asks for entries."""
+        return isinstance(self.expr, ast.LogQuery)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
 """What components may ask of each other, in one process or across many."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from loki_py.errors import LokiError, Unavailable
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Scan, ScanUnit
+from loki_py.model.scan import ReadStats, Scan, ScanUnit
+from loki_py.model.shares import Share
+from loki_py.wire.cells import Cells
 from loki_py.wire.digests import Digests
 
 
@@ -75,6 +78,35 @@ class DigestedUnit(ABC):
         """
 
 
+class SharedUnit(ABC):
+    """A unit that lies elsewhere, where it can be cut to a share of its rows."""
+
+    @abstractmethod
+    def shared(self, share: Share) -> ScanUnit | None:
+        """Return the unit of the rows in the share; None where there are none.
+
+        Units that come of one selection by shares hold no entry twice.
+        """
+
+
+class MappingUnit(ABC):
+    """A unit that lies elsewhere, where its rows may be evaluated."""
+
+    @property
+    @abstractmethod
+    def maps(self) -> bool:
+        """Whether they can be; else the unit is only read."""
+
+    @abstractmethod
+    def mapped(self, question: LeafQuestion, stats: ReadStats) -> Sequence[Any]:
+        """Return what the leaf's evaluator makes of the rows, to be added in order.
+
+        Blocking; called on worker threads.
+
+        Raises: Unavailable.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The readable pieces that an ingester holds for a scan.
@@ -85,6 +117,9 @@ class Selection:
             that the reader must not read those packs too.
         chunks_matched: chunks that matched streams and time.
         missing: what the ingester once held and cannot read any more, in words.
+        streams: the label sets that cells refer to.
+        cells: what the units hold, in sums, to compare replicas by; None where
+            they must be compared by their entries. Blocking.
         ingesters_count: how many answered.
     """
 
@@ -92,6 +127,8 @@ class Selection:
     packs_covered: frozenset[str] = frozenset()
     chunks_matched: int = 0
     missing: tuple[str, ...] = ()
+    streams: Sequence[LabelSet] = ()
+    cells: Callable[[], Cells | None] | None = None
     ingesters_count: int = 1
 
 

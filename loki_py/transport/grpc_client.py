@@ -7,24 +7,32 @@ here as they were there.
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
 import msgspec
+import numpy as np
 
 from loki_py.errors import BodyTooLarge, CorruptData, LokiError
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Columns, Scan
+from loki_py.model.scan import Columns, Scan, ScanUnit
+from loki_py.model.shares import Share
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer, Selection
 from loki_py.transport.errors_on_wire import error_of
+from loki_py.transport.partials import question_asked
 from loki_py.transport.pattern_source import HeldPatterns
 from loki_py.transport.remote_tail import RemoteFollowing
-from loki_py.transport.remote_units import RemoteSelection
+from loki_py.transport.remote_units import Calls, RemoteSelection
 from loki_py.transport.tailing import Following
 from loki_py.wire import messages as wire
+from loki_py.wire.cells import Cells
+from loki_py.wire.digests import KIND
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_batch import (
@@ -38,6 +46,7 @@ from loki_py.wire.messages_patterns import (
     decode_rows,
 )
 from loki_py.wire.messages_select import (
+    cells_told,
     columns_asked,
     matchers_asked,
     scan_asked,
@@ -83,6 +92,7 @@ class GrpcIngester:
 
     Args:
         labels: interns label sets of answers; may be shared.
+        compares: whether selections are compared with those of other replicas.
     """
 
     def __init__(
@@ -94,15 +104,18 @@ class GrpcIngester:
         *,
         call_ns_max: int,
         message_bytes_max: int,
+        compares: bool,
     ) -> None:
         self.instance_id = instance_id
         self._encoder = encoder
         self._labels = labels
         self._deadline_s = call_ns_max * _S_PER_NS
         self._message_bytes_max = message_bytes_max
+        self._compares = compares
         self._push = channel.unary_unary(names.method_of(names.PUSH))
         self._select = channel.unary_unary(names.method_of(names.SELECT))
         self._read = channel.unary_stream(names.method_of(names.READ))
+        self._map = channel.unary_stream(names.method_of(names.MAP))
         self._digests = channel.unary_unary(names.method_of(names.DIGESTS))
         self._release = channel.unary_unary(names.method_of(names.RELEASE))
         self._patterns = channel.unary_unary(names.method_of(names.PATTERNS))
@@ -141,7 +154,7 @@ class GrpcIngester:
 
     async def select(self, tenant: str, scan: Scan) -> Selection:
         """Return what is held there; its units are read when they are wanted."""
-        data = encode_message(scan_asked(tenant, scan))
+        data = encode_message(scan_asked(tenant, scan, cells=self._compares))
         answer, payload = self._decoded(
             await self._called(self._select(data, timeout=self._deadline_s)),
             wire.SelectAnswered,
@@ -150,31 +163,30 @@ class GrpcIngester:
         missing = tuple(answer.missing)
         if not answer.session:
             return Selection((), covered, answer.chunks_matched, missing)
-        session = answer.session
-
-        async def fetch(unit: int, columns: Columns) -> list[bytes]:
-            return await self._fetched(tenant, session, unit, columns)
-
-        async def fetch_digests(unit: int) -> bytes:
-            asked = wire.DigestsAsked(tenant, session, unit)
-            call = self._digests(encode_message(asked), timeout=self._deadline_s)
-            return await self._called(call)
-
         selection = RemoteSelection(
             self.instance_id,
             answer.digests,
-            fetch,
-            fetch_digests,
+            answer.evaluates,
+            self.session(tenant, answer.session),
             asyncio.get_running_loop(),
             wait_s_max=self._deadline_s + 1,
         )
-        selection.on_forgotten(lambda: self._released(session))
+        selection.on_forgotten(partial(self._released, answer.session))
         try:
-            descs = units_told(answer, payload, self._labels)
+            units = selection.units_of(units_told(answer, payload, self._labels))
+            cells = cells_told(answer, payload) if answer.digests == KIND else None
+            if cells is not None and len(cells):
+                _check_cells(cells, units)
         except CorruptData as error:
             raise InstanceLost(self.instance_id, str(error)) from error
-        units = selection.units_of(descs)
-        return Selection(units, covered, answer.chunks_matched, missing)
+        return Selection(
+            units,
+            covered,
+            answer.chunks_matched,
+            missing,
+            streams=units[0].streams,
+            cells=lambda: cells,
+        )
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
@@ -216,15 +228,32 @@ class GrpcIngester:
         data = encode_message(wire.FlushAsked())
         await self._called(self._flush(data, timeout=FLUSH_S_MAX))
 
-    async def _fetched(
-        self, tenant: str, session: str, unit: int, columns: Columns
-    ) -> list[bytes]:
-        asked = wire.ReadAsked(tenant, session, unit, columns_asked(columns))
-        call = self._read(encode_message(asked), timeout=self._deadline_s)
+    def session(self, tenant: str, name: str) -> Calls:
+        """Return the calls that read a session."""
+        return _Session(self, tenant, name)
+
+    async def fetch_rows(self, asked: wire.ReadAsked, bits: bytes) -> list[bytes]:
+        """Return the messages that a read is answered with."""
+        call = self._read(encode_message(asked, [bits]), timeout=self._deadline_s)
+        return await self._all_of(call)
+
+    async def fetch_digests(self, asked: wire.DigestsAsked, bits: bytes) -> bytes:
+        """Return what digests are answered with."""
+        data = encode_message(asked, [bits])
+        return await self._called(self._digests(data, timeout=self._deadline_s))
+
+    async def fetch_partials(self, asked: wire.MapAsked, bits: bytes) -> list[bytes]:
+        """Return the messages that a plan's leaf is answered with."""
+        call = self._map(encode_message(asked, [bits]), timeout=self._deadline_s)
+        return await self._all_of(call)
+
+    async def _all_of(self, call: Any) -> list[bytes]:
         try:
             return [message async for message in call]
         except grpc.aio.AioRpcError as error:
             raise self._error_of(error) from error
+        except grpc.aio.UsageError as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
 
     def _released(self, session: str) -> None:
         task = asyncio.get_running_loop().create_task(self._tell_released(session))
@@ -263,3 +292,49 @@ class GrpcIngester:
         code, details = error.code(), error.details() or ""
         what = _TEXTS.get(code, code.name.lower())
         return InstanceLost(self.instance_id, f"{what}: {details[:200]}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """The calls of one selection; see `remote_units.Calls`."""
+
+    ingester: GrpcIngester
+    tenant: str
+    name: str
+
+    async def read(
+        self, unit: int, columns: Columns, share: Share | None
+    ) -> list[bytes]:
+        asked = wire.ReadAsked(
+            self.tenant, self.name, unit, columns_asked(columns), _share_asked(share)
+        )
+        return await self.ingester.fetch_rows(asked, _bits_of(share))
+
+    async def digests(self, unit: int, share: Share | None) -> bytes:
+        asked = wire.DigestsAsked(self.tenant, self.name, unit, _share_asked(share))
+        return await self.ingester.fetch_digests(asked, _bits_of(share))
+
+    async def mapped(
+        self, units: Sequence[int], question: LeafQuestion, share: Share
+    ) -> list[bytes]:
+        asked = wire.MapAsked(
+            self.tenant,
+            self.name,
+            list(units),
+            wire.ShareAsked(list(share.spans)),
+            question_asked(question),
+        )
+        return await self.ingester.fetch_partials(asked, _bits_of(share))
+
+
+def _share_asked(share: Share | None) -> wire.ShareAsked | None:
+    return None if share is None else wire.ShareAsked(list(share.spans))
+
+
+def _bits_of(share: Share | None) -> bytes:
+    return b"" if share is None else np.packbits(share.streams).tobytes()
+
+
+def _check_cells(cells: Cells, units: Sequence[ScanUnit]) -> None:
+    if int(cells.stream.max()) >= len(units[0].streams):
+        raise CorruptData(f"cell refers to stream {cells.stream.max()}")

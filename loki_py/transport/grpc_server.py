@@ -1,13 +1,12 @@
 """Let other processes call an ingester: gRPC around an `IngesterClient`.
 
-Owns a listening port, a pool of threads for reading, and the sessions of those
-who read. Start after the ingester, stop before it: `stop` lets calls at work
-end for a while. What was accepted by a push is on disk when it is answered.
+Owns a listening port, and what serves those who read. Start after the ingester,
+stop before it: `stop` lets calls at work end for a while. What was accepted by a
+push is on disk when it is answered.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -24,19 +23,17 @@ from loki_py.errors import (
     Overloaded,
     RequestRejected,
 )
-from loki_py.model.scan import ReadStats, ScanUnit
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import PushAnswer
 from loki_py.transport.errors_on_wire import rejection_of
+from loki_py.transport.grpc_reads import ReadCalls
 from loki_py.transport.pattern_source import ServedIngester
-from loki_py.transport.read_unit import read_digests, read_pieces
 from loki_py.transport.remote_tail import NO_ARRIVALS, encode_arrivals
-from loki_py.transport.sessions import Sessions
+from loki_py.transport.sessions import Distinct
 from loki_py.transport.tenants import check_tenant
 from loki_py.wire import messages as wire
-from loki_py.wire.digests import KIND
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_batch import decode_batch, decode_labels, encode_labels
@@ -45,16 +42,7 @@ from loki_py.wire.messages_patterns import (
     PatternsAsked,
     encode_rows,
 )
-from loki_py.wire.messages_select import (
-    columns_of,
-    describe_units,
-    matchers_of,
-    scan_of,
-)
-
-READ_THREADS = 2
-READS_MAX = 8
-"""Units that are in memory to be sent, at once."""
+from loki_py.wire.messages_select import matchers_of
 
 PUSHES_BYTES_MAX = 512 << 20
 """Bytes of pushes that are at work, at once; beyond, they are refused."""
@@ -84,6 +72,7 @@ class GrpcServer:
     Args:
         reason_not_ready: why the process does not serve, None where it does;
             what the health service tells.
+        distinct: from units to as many that hold no entry twice.
     """
 
     def __init__(
@@ -93,15 +82,14 @@ class GrpcServer:
         *,
         clock: Clock,
         reason_not_ready: Callable[[], str | None],
+        distinct: Distinct,
     ) -> None:
         self.port = settings.port
+        self.reads = ReadCalls(ingester, clock=clock, distinct=distinct)
         self._ingester = ingester
         self._settings = settings
         self._reason_not_ready = reason_not_ready
         self._labels = LabelCache()
-        self._sessions = Sessions(clock)
-        self._reads = asyncio.Semaphore(READS_MAX)
-        self._pool: ThreadPoolExecutor | None = None
         self._server: Any = None
         self._pushes_bytes = 0
 
@@ -111,7 +99,7 @@ class GrpcServer:
         Raises: NotReady where the port is taken.
         """
         settings = self._settings
-        self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="grpc-read")
+        self.reads.start()
         server = grpc.aio.server(
             options=names.server_options(settings.message_bytes_max),
             maximum_concurrent_rpcs=settings.calls_max,
@@ -133,8 +121,7 @@ class GrpcServer:
     async def stop(self) -> None:
         """Take no new calls, wait for those at work, and close."""
         await self._server.stop(self._settings.grace_s)
-        assert self._pool is not None
-        await asyncio.to_thread(self._pool.shutdown)
+        await self.reads.stop()
 
     async def push(self, data: bytes, _call: Call) -> bytes:
         """Store a batch."""
@@ -153,73 +140,6 @@ class GrpcServer:
         finally:
             self._pushes_bytes -= len(data)
         return encode_message(_push_answered(answer))
-
-    async def select(self, data: bytes, _call: Call) -> bytes:
-        """Keep what matches a scan for reading, and describe it."""
-        asked, _ = decode_message(data, wire.SelectAsked)
-        check_tenant(asked.tenant)
-        scan = scan_of(asked)
-        found = await self._ingester.select(asked.tenant, scan)
-        covered = sorted(found.packs_covered)
-        missing = list(found.missing)
-        if not found.units:
-            told = wire.SelectAnswered(
-                "", found.chunks_matched, covered, missing=missing
-            )
-            return encode_message(told)
-        session = self._sessions.open(asked.tenant, scan, found.units)
-        tables, units, payload = describe_units(found.units)
-        told = wire.SelectAnswered(
-            session, found.chunks_matched, covered, tables, units, KIND, missing
-        )
-        return encode_message(told, payload)
-
-    async def read(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
-        """Send the rows of a unit, in pieces."""
-        asked, _ = decode_message(data, wire.ReadAsked)
-        unit, literals = self._unit_of(asked)
-        columns = columns_of(asked.columns)
-        loop = asyncio.get_running_loop()
-        async with self._reads:
-            stats = ReadStats()
-            pieces = read_pieces(unit, columns, literals, stats)
-            first = True
-            while (
-                piece := await loop.run_in_executor(self._pool, next, pieces, None)
-            ) is not None:
-                shape, payload = piece
-                told = _stats_told(stats) if first else {}
-                first = False
-                yield encode_message(wire.ReadAnswered(shape, told), [payload])
-
-    async def digests(self, data: bytes, _call: Call) -> bytes:
-        """Tell the numbers of the rows that a read of the unit's lines sends."""
-        asked, _ = decode_message(data, wire.DigestsAsked)
-        unit, literals = self._unit_of(asked)
-        loop = asyncio.get_running_loop()
-        async with self._reads:
-            found = await loop.run_in_executor(self._pool, read_digests, unit, literals)
-        columns = [found.keys.tobytes(), found.timestamp_ns.tobytes()]
-        return encode_message(wire.DigestsAnswered(len(found)), columns)
-
-    def _unit_of(
-        self, asked: wire.ReadAsked | wire.DigestsAsked
-    ) -> tuple[ScanUnit, Sequence[str]]:
-        """Return a unit of a session, and what its lines must contain.
-
-        Raises: SessionGone, TenantInvalid, CorruptData.
-        """
-        session = self._sessions.find(asked.tenant, asked.session)
-        if not 0 <= asked.unit < len(session.units):
-            raise CorruptData(f"session has no unit {asked.unit}")
-        literals = session.scan.literals if session.scan.columns.line else ()
-        return session.units[asked.unit], literals
-
-    async def release(self, data: bytes, _call: Call) -> bytes:
-        """Forget a session."""
-        asked, _ = decode_message(data, wire.ReleaseAsked)
-        self._sessions.release(asked.session)
-        return encode_message(wire.Done())
 
     async def series(self, data: bytes, _call: Call) -> bytes:
         """Tell the label sets that match."""
@@ -273,9 +193,9 @@ class GrpcServer:
     def _handlers(self) -> tuple[Any, ...]:
         unary = {
             names.PUSH: self.push,
-            names.SELECT: self.select,
-            names.DIGESTS: self.digests,
-            names.RELEASE: self.release,
+            names.SELECT: self.reads.select,
+            names.DIGESTS: self.reads.digests,
+            names.RELEASE: self.reads.release,
             names.SERIES: self.series,
             names.PATTERNS: self.patterns,
             names.FLUSH: self.flush,
@@ -284,7 +204,11 @@ class GrpcServer:
             name: grpc.unary_unary_rpc_method_handler(_answering(method))
             for name, method in unary.items()
         }
-        streams = {names.READ: self.read, names.TAIL: self.tail}
+        streams = {
+            names.READ: self.reads.read,
+            names.MAP: self.reads.map,
+            names.TAIL: self.tail,
+        }
         table |= {
             name: grpc.unary_stream_rpc_method_handler(_streaming(method))
             for name, method in streams.items()
@@ -348,11 +272,6 @@ def _push_answered(answer: PushAnswer) -> wire.PushAnswered:
             for d in answer.discards
         ],
     )
-
-
-def _stats_told(stats: ReadStats) -> dict[str, int]:
-    values = {name: getattr(stats, name) for name in stats.__slots__}
-    return {name: value for name, value in values.items() if value}
 
 
 def _credentials_of(tls: GrpcServerTlsConfig) -> Any:

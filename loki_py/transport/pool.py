@@ -40,6 +40,7 @@ class IngesterPool:
 
     Args:
         local: the ingester of this process, called without gRPC, by its id.
+        compares: whether selections of several are compared, as replicas are.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class IngesterPool:
         *,
         clock: Clock,
         local: dict[str, ServedIngester] | None = None,
+        compares: bool = True,
     ) -> None:
         self._config = config
         self._clock = clock
         self._local = local or {}
+        self._compares = compares
         self._clients: dict[str, _Client] = {}
         self._encoder = PushEncoder()
         self._labels = LabelCache()
@@ -108,6 +111,7 @@ class IngesterPool:
             self._labels,
             call_ns_max=self._config.call_ns_max,
             message_bytes_max=grpc_config.message_bytes_max,
+            compares=self._compares,
         )
         process = (address, instance.started_ns)
         return _Client(process, channel, ingester, now_ns)

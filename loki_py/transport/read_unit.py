@@ -1,4 +1,4 @@
-"""Read a unit for somebody elsewhere: filtered a first time, in pieces to send."""
+"""Read units for somebody elsewhere: filtered a first time, in pieces to send."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from loki_py.errors import CorruptData
+from loki_py.logql.plan import Leaf
 from loki_py.model.batch import EntryBatch
+from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, ReadStats, ScanUnit
+from loki_py.model.shares import Share, UnitShare
+from loki_py.transport.partials import Told, encode_partial
 from loki_py.wire.digests import Digests, digests_of
-from loki_py.wire.messages import BatchShape
+from loki_py.wire.messages import BatchShape, ShareAsked
 from loki_py.wire.messages_batch import encode_batch, shape_of
 
 PIECE_BYTES = 2 << 20
@@ -45,6 +50,28 @@ def read_digests(unit: ScanUnit, literals: Sequence[str]) -> Digests:
     """
     batch = unit.read(Columns(), ReadStats())
     return digests_of(with_literals(batch, literals) if literals else batch)
+
+
+def share_of(asked: ShareAsked, bits: memoryview, streams: Sequence[LabelSet]) -> Share:
+    """Return the share of a header.
+
+    Raises: CorruptData where it has not a bit for each label set.
+    """
+    if len(bits) != -(-len(streams) // 8):
+        raise CorruptData(f"share of {len(streams)} streams has {len(bits)} bytes")
+    flags = np.unpackbits(np.frombuffer(bits, np.uint8), count=len(streams))
+    return Share(flags.astype(np.bool_), tuple(asked.spans))
+
+
+def map_unit(
+    unit: ScanUnit, share: Share, leaf: Leaf, stats: ReadStats
+) -> tuple[list[Told], list[Any]]:
+    """Return what the leaf makes of the share's rows: headers and payloads. Blocks."""
+    mine = UnitShare.of(unit, share)
+    if mine is None:
+        return [], []
+    batch = mine.read(leaf.scan.columns, stats)
+    return encode_partial(leaf.evaluator.map(batch)) if len(batch) else ([], [])
 
 
 def with_literals(batch: EntryBatch, literals: Sequence[str]) -> EntryBatch:

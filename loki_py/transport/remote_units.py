@@ -4,8 +4,8 @@ A worker thread that reads waits for an answer that the event loop receives.
 What was fetched is kept for a while, within a bound: where replicas overlap,
 the same unit is compared with several others.
 
-Every failure is an `InstanceLost`: another instance may hold the same entries,
-so the query is worth asking again without this one.
+Every failure that is not the question's own is an `InstanceLost`: another instance
+may hold the same entries, so the query is worth asking again without this one.
 """
 
 import asyncio
@@ -14,12 +14,13 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from loki_py.errors import CorruptData, LokiError
+from loki_py.errors import CorruptData, LokiError, RequestRejected
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch, concat
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import (
@@ -30,9 +31,22 @@ from loki_py.model.scan import (
     StreamRuns,
     projected,
 )
-from loki_py.transport.abc import DigestedUnit, InstanceLost
+from loki_py.model.shares import Share
+from loki_py.transport.abc import (
+    DigestedUnit,
+    InstanceLost,
+    MappingUnit,
+    SharedUnit,
+)
+from loki_py.transport.partials import decode_partials
 from loki_py.wire.digests import Digests
-from loki_py.wire.messages import DigestsAnswered, ReadAnswered, decode_message
+from loki_py.wire.messages import (
+    PLANS,
+    DigestsAnswered,
+    MapAnswered,
+    ReadAnswered,
+    decode_message,
+)
 from loki_py.wire.messages_batch import decode_batch
 from loki_py.wire.messages_select import UnitDesc
 
@@ -41,14 +55,23 @@ KEPT_BYTES_MAX = 32 << 20
 
 EVERYTHING = Columns()
 
-Fetch: TypeAlias = Callable[[int, Columns], Awaitable[list[bytes]]]
-"""Asks for the rows of a unit by its number; bounded by a deadline."""
-
-FetchDigests: TypeAlias = Callable[[int], Awaitable[bytes]]
-"""Asks for the numbers of a unit's entries; bounded by a deadline."""
-
 T = TypeVar("T")
 Answer = TypeVar("Answer")
+_Key: TypeAlias = tuple[int, Share | None]
+
+
+class Calls(Protocol):
+    """What is asked of one session of an instance; run on the loop, with deadlines."""
+
+    async def read(
+        self, unit: int, columns: Columns, share: Share | None
+    ) -> list[bytes]: ...
+
+    async def digests(self, unit: int, share: Share | None) -> bytes: ...
+
+    async def mapped(
+        self, units: Sequence[int], question: LeafQuestion, share: Share
+    ) -> list[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,48 +88,67 @@ class RemoteSelection:
 
     Attributes:
         digest_kind: how the instance makes the numbers of entries.
-        fetch, fetch_digests: run on `loop`.
-        wait_s_max: longer than the deadline of `fetch`.
+        plans: which plans it can evaluate.
+        wait_s_max: longer than the deadline of calls.
     """
 
     instance_id: str
     digest_kind: str
-    fetch: Fetch
-    fetch_digests: FetchDigests
+    plans: str
+    calls: Calls
     loop: asyncio.AbstractEventLoop
     wait_s_max: float
-    _kept: OrderedDict[int, _Kept] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[_Key, _Kept] = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def units_of(self, descs: Sequence[UnitDesc]) -> list[ScanUnit]:
         """Return the units described."""
-        return [RemoteUnit(self, n, desc) for n, desc in enumerate(descs)]
+        return [RemoteUnit(self, n, desc, desc.runs) for n, desc in enumerate(descs)]
 
-    def read(self, number: int, streams: Sequence[LabelSet], columns: Columns) -> _Kept:
+    def read(self, unit: "RemoteUnit", columns: Columns) -> _Kept:
         """Return what was fetched of a unit: at least these columns.
 
         Raises: InstanceLost.
         """
+        key = (unit.number, unit.share)
         with self._lock:
-            kept = self._kept.get(number)
+            kept = self._kept.get(key)
         if kept is not None and _covers(kept.columns, columns):
             return kept
         # Where lines are wanted, comparing replicas will want the rest too.
         wanted = EVERYTHING if columns.line else columns
         kept = self._fetched(
-            lambda: self.fetch(number, wanted),
-            lambda fetched: _decoded(fetched, streams, wanted),
+            lambda: self.calls.read(unit.number, wanted, unit.share),
+            lambda fetched: _decoded(fetched, unit.streams, wanted),
         )
-        self._keep(number, kept)
+        self._keep(key, kept)
         return kept
 
-    def digests(self, number: int) -> Digests:
+    def digests(self, unit: "RemoteUnit") -> Digests:
         """Return the numbers of a unit's entries, in the order of its rows.
 
         Raises: InstanceLost.
         """
-        return self._fetched(lambda: self.fetch_digests(number), _decoded_digests)
+        return self._fetched(
+            lambda: self.calls.digests(unit.number, unit.share), _decoded_digests
+        )
+
+    def mapped(
+        self, units: "Sequence[RemoteUnit]", question: LeafQuestion, stats: ReadStats
+    ) -> list[Any]:
+        """Return what a leaf makes of units of one share, in order.
+
+        Raises: InstanceLost.
+        """
+        first = units[0]
+        share = first.share
+        assert share is not None
+        numbers = [unit.number for unit in units]
+        return self._fetched(
+            lambda: self.calls.mapped(numbers, question, share),
+            lambda fetched: _decoded_partials(fetched, first.streams, stats),
+        )
 
     def _fetched(
         self, fetch: Callable[[], Awaitable[Answer]], decode: Callable[[Answer], T]
@@ -120,17 +162,17 @@ class RemoteSelection:
                 _awaited(fetch), self.loop
             ).result(self.wait_s_max)
             return decode(fetched)
-        except InstanceLost:
+        except (InstanceLost, RequestRejected):
             raise
         except (LokiError, TimeoutError, CancelledError, RuntimeError) as error:
             why = str(error) or type(error).__name__
             raise InstanceLost(self.instance_id, why) from error
 
-    def _keep(self, number: int, kept: _Kept) -> None:
+    def _keep(self, key: _Key, kept: _Kept) -> None:
         with self._lock:
-            former = self._kept.pop(number, None)
+            former = self._kept.pop(key, None)
             self._kept_bytes += kept.bytes - (former.bytes if former else 0)
-            self._kept[number] = kept
+            self._kept[key] = kept
             while self._kept_bytes > KEPT_BYTES_MAX:
                 self._kept_bytes -= self._kept.popitem(last=False)[1].bytes
 
@@ -140,12 +182,19 @@ class RemoteSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteUnit(DigestedUnit):
-    """One unit of a selection; a `ScanUnit`."""
+class RemoteUnit(DigestedUnit, SharedUnit, MappingUnit):
+    """One unit of a selection, or a share of it; a `ScanUnit`.
+
+    Attributes:
+        runs: of its rows.
+        share: which rows of the unit there are its rows; None for all.
+    """
 
     selection: RemoteSelection
     number: int
     desc: UnitDesc
+    runs: StreamRuns
+    share: Share | None = None
 
     @property
     def streams(self) -> Sequence[LabelSet]:
@@ -153,11 +202,11 @@ class RemoteUnit(DigestedUnit):
 
     @property
     def min_ns(self) -> int:
-        return self.desc.min_ns
+        return int(self.runs.min_ns.min()) if self.share else self.desc.min_ns
 
     @property
     def max_ns(self) -> int:
-        return self.desc.max_ns
+        return int(self.runs.max_ns.max()) if self.share else self.desc.max_ns
 
     @property
     def rows_max(self) -> int:
@@ -165,29 +214,41 @@ class RemoteUnit(DigestedUnit):
 
     @property
     def origin(self) -> str:
-        return f"{self.selection.instance_id}/{self.desc.origin}"
-
-    @property
-    def runs(self) -> StreamRuns:
-        return self.desc.runs
+        # Shares come without duplicates: that is seen to where the units lie.
+        name = "share" if self.share else self.desc.origin
+        return f"{self.selection.instance_id}/{name}"
 
     @property
     def digest_kind(self) -> str:
         """How the numbers of its entries are made; see `DigestedUnit`."""
         return self.selection.digest_kind
 
+    @property
+    def maps(self) -> bool:
+        """Whether its rows can be evaluated where they lie."""
+        return self.share is not None and self.selection.plans == PLANS
+
+    def shared(self, share: Share) -> "RemoteUnit | None":
+        """Return a share of the unit; see `SharedUnit`."""
+        runs = share.runs_of(self.runs)
+        return replace(self, runs=runs, share=share) if len(runs.stream) else None
+
     def digests(self) -> Digests:
         """Return the numbers of its entries; see `DigestedUnit`."""
-        return self.selection.digests(self.number)
+        return self.selection.digests(self)
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows; see `ScanUnit.read`.
 
         Raises: InstanceLost.
         """
-        kept = self.selection.read(self.number, self.streams, columns)
+        kept = self.selection.read(self, columns)
         stats.add(kept.stats)
         return projected(kept.batch, columns)
+
+    def mapped(self, question: LeafQuestion, stats: ReadStats) -> Sequence[Any]:
+        """Return what a leaf makes of the rows; see `MappingUnit`."""
+        return self.selection.mapped([self], question, stats)
 
 
 def _decoded(
@@ -198,11 +259,26 @@ def _decoded(
     for data in fetched:
         answer, payload = decode_message(data, ReadAnswered)
         batches.append(decode_batch(payload, answer.batch, streams))
-        known = {n: v for n, v in answer.stats.items() if n in stats.__slots__}
-        stats.add(ReadStats(**known))
+        stats.add(_stats_of(answer.stats))
     if not batches:
         raise CorruptData("a unit was answered with no message")
     return _Kept(columns, concat(batches), stats, sum(map(len, fetched)))
+
+
+def _decoded_partials(
+    fetched: Sequence[bytes], streams: Sequence[LabelSet], stats: ReadStats
+) -> list[Any]:
+    partials: list[Any] = []
+    for data in fetched:
+        answer, payload = decode_message(data, MapAnswered)
+        partials += decode_partials(answer, payload, streams)
+        stats.add(_stats_of(answer.stats))
+    return partials
+
+
+def _stats_of(told: dict[str, int]) -> ReadStats:
+    known = {n: v for n, v in told.items() if n in ReadStats.__slots__}
+    return ReadStats(**known)
 
 
 def _covers(held: Columns, wanted: Columns) -> bool:

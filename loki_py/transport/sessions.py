@@ -6,11 +6,15 @@ reader asks again.
 """
 
 import secrets
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from loki_py.errors import TenantInvalid, Unavailable
+from loki_py.logql.plan import Leaf
+from loki_py.logql.question import LeafQuestion
+from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Scan, ScanUnit
 from loki_py.runtime.clock import Clock
 
@@ -22,14 +26,44 @@ class SessionGone(Unavailable):
     """The session is not known: it ended, or the process started anew."""
 
 
+Distinct = Callable[[Sequence[ScanUnit]], Sequence[ScanUnit]]
+"""From units to as many that hold no entry twice; blocking."""
+
+
 @dataclass(slots=True)
 class Session:
-    """What one reader may read."""
+    """What one reader may read.
+
+    Attributes:
+        streams: the label sets that its units refer to.
+    """
 
     tenant: str
     scan: Scan
     units: Sequence[ScanUnit]
+    streams: Sequence[LabelSet]
     used_ns: int
+    _distinct: Sequence[ScanUnit] | None = None
+    _leaves: dict[LeafQuestion, Leaf] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def distinct(self, make: Distinct) -> Sequence[ScanUnit]:
+        """Return the units without what others of them hold too; made once."""
+        with self._lock:
+            if self._distinct is None:
+                self._distinct = make(self.units)
+            return self._distinct
+
+    def leaf(self, question: LeafQuestion) -> Leaf:
+        """Return the leaf of a question; made once.
+
+        Raises: QueryInvalid.
+        """
+        with self._lock:
+            leaf = self._leaves.get(question)
+            if leaf is None:
+                leaf = self._leaves[question] = question.planned()
+            return leaf
 
 
 class Sessions:
@@ -42,12 +76,18 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, tenant: str, scan: Scan, units: Sequence[ScanUnit]) -> str:
+    def open(
+        self,
+        tenant: str,
+        scan: Scan,
+        units: Sequence[ScanUnit],
+        streams: Sequence[LabelSet],
+    ) -> str:
         """Keep the units; return the name to read them by."""
         now_ns = self._clock.monotonic_ns()
         self._drop_idle(now_ns)
         name = secrets.token_hex(8)
-        self._sessions[name] = Session(tenant, scan, units, now_ns)
+        self._sessions[name] = Session(tenant, scan, units, streams, now_ns)
         return name
 
     def find(self, tenant: str, name: str) -> Session:

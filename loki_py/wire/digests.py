@@ -20,6 +20,7 @@ KIND = f"polars-{pl.__version__}"
 
 _Keys = npt.NDArray[np.uint64]
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_HALF = np.uint64(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,23 @@ def keys_of(batch: EntryBatch) -> _Keys:
     used = np.unique(batch.stream)
     streams = np.zeros(int(used[-1]) + 1, np.uint64)
     streams[used] = [batch.streams[n].fingerprint for n in used.tolist()]
-    keys = streams[batch.stream] * _SPREAD ^ batch.timestamp_ns.view(np.uint64)
-    keys = keys * _SPREAD ^ _hashes(pl.Series(pl.from_arrow(batch.line)))
+    return _numbers_of(batch, streams[batch.stream] * _SPREAD)
+
+
+def keys_in_stream(batch: EntryBatch) -> _Keys:
+    """Return u64[n]: a number of each entry that says nothing of its stream.
+
+    The sum of some tells about them what one tells about an entry.
+    """
+    if not len(batch):
+        return np.zeros(0, np.uint64)
+    keys = _numbers_of(batch, np.zeros(len(batch), np.uint64))
+    return (keys ^ keys >> _HALF) * _SPREAD
+
+
+def _numbers_of(batch: EntryBatch, keys: _Keys) -> _Keys:
+    keys = (keys ^ batch.timestamp_ns.view(np.uint64)) * _SPREAD
+    keys ^= _hashes(pl.Series(pl.from_arrow(batch.line)))
     for name in sorted(batch.metadata):
         values = pl.Series(pl.from_arrow(batch.metadata[name]))
         present = values.is_not_null().to_numpy()

@@ -26,6 +26,10 @@ _HEAD = struct.Struct("<2sHI")
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: "dict[type[msgspec.Struct], msgspec.json.Decoder[Any]]" = {}
 
+PLANS = "1"
+"""Which plans and partial results this program makes of a question. Peers that
+tell the same can evaluate for each other; changes with the meaning of either."""
+
 Header = TypeVar("Header", bound=msgspec.Struct)
 
 
@@ -98,7 +102,11 @@ class ColumnsAsked(msgspec.Struct):
 
 
 class SelectAsked(msgspec.Struct):
-    """A scan; nothing is behind it."""
+    """A scan; nothing is behind it.
+
+    Attributes:
+        cells: whether to tell the cells of what is found.
+    """
 
     tenant: str
     matchers: list[MatcherAsked]
@@ -107,6 +115,7 @@ class SelectAsked(msgspec.Struct):
     columns: ColumnsAsked
     newest_first: bool
     literals: list[str] = []
+    cells: bool = False
 
 
 class UnitTold(msgspec.Struct):
@@ -129,12 +138,16 @@ class SelectAnswered(msgspec.Struct):
     """A selection, to be read unit by unit while the session lasts.
 
     Behind it: the runs of all units (all `min_ns` i64, then all `max_ns` i64, then
-    all `stream` u32), then the label texts of each table.
+    all `stream` u32), the label texts of each table, the cells (all `slice` i64,
+    `count` i64, `total` u64, `stream` u32).
 
     Attributes:
         session: what a read names it by; "" where there is nothing to read.
         digests: how numbers of entries are made, see `digests.KIND`.
         tables: bytes of the label texts of each table.
+        evaluates: which plans the peer can evaluate, see `PLANS`.
+        cells: how many there are; -1 where none are told. They refer to table 0.
+        shift: 2^shift ns are a slice of the cells.
         missing: what the ingester once held and cannot read any more, in words.
     """
 
@@ -144,16 +157,37 @@ class SelectAnswered(msgspec.Struct):
     tables: list[int] = []
     units: list[UnitTold] = []
     digests: str = ""
+    evaluates: str = ""
+    cells: int = -1
+    shift: int = 0
     missing: list[str] = []
 
 
+class ShareAsked(msgspec.Struct):
+    """Which rows of a session's units are meant.
+
+    Behind the header that it is in: a bit for each label set of table 0, the first
+    in the highest bit of the first byte; set for those that are meant.
+
+    Attributes:
+        spans: half-open, in ns; ascending and apart.
+    """
+
+    spans: list[tuple[int, int]]
+
+
 class ReadAsked(msgspec.Struct):
-    """Ask for the rows of one unit of a session."""
+    """Ask for the rows of one unit of a session.
+
+    Attributes:
+        share: which of the rows; null for all.
+    """
 
     tenant: str
     session: str
     unit: int
     columns: ColumnsAsked
+    share: ShareAsked | None = None
 
 
 class ReadAnswered(msgspec.Struct):
@@ -173,12 +207,88 @@ class DigestsAsked(msgspec.Struct):
     tenant: str
     session: str
     unit: int
+    share: ShareAsked | None = None
 
 
 class DigestsAnswered(msgspec.Struct):
     """Behind it: keys u64[rows], times i64[rows]."""
 
     rows: int
+
+
+class QuestionAsked(msgspec.Struct):
+    """One leaf of a query's plan."""
+
+    text: str
+    leaf: int
+    start_ns: int
+    end_ns: int
+    step_ns: int
+    limit: int
+    forward: bool
+    interval_ns: int
+    instant: bool
+    categorize: bool
+
+
+class MapAsked(msgspec.Struct):
+    """Ask for what a plan makes of the rows of some units of a session."""
+
+    tenant: str
+    session: str
+    units: list[int]
+    share: ShareAsked
+    question: QuestionAsked
+
+
+class ColumnTold(msgspec.Struct):
+    """A column of numbers.
+
+    Attributes:
+        type: numpy's name of what lies there.
+        bytes: how many.
+        is_constant: whether one number stands for all.
+    """
+
+    type: str
+    bytes: int
+    is_constant: bool = False
+
+
+class RowsTold(msgspec.Struct, tag="rows"):
+    """Entries that survive the pipeline of a log query."""
+
+    batch: BatchShape
+    batch_bytes: int
+    kept: int
+
+
+class SamplesTold(msgspec.Struct, tag="samples"):
+    """Samples or states of a range aggregation.
+
+    Attributes:
+        labels: of each series.
+        rows: of each column.
+        columns: series, times or buckets, and what they are.
+        failure: of the query, where a sample has an error.
+    """
+
+    labels: list[list[tuple[str, str]]]
+    rows: int
+    columns: list[ColumnTold]
+    kept: int
+    failure: str = ""
+
+
+class MapAnswered(msgspec.Struct):
+    """Some partial results, in order; their columns are behind it.
+
+    Attributes:
+        stats: what reading cost, in the last message of an answer only.
+    """
+
+    partials: list[RowsTold | SamplesTold]
+    stats: dict[str, int] = {}
 
 
 class ReleaseAsked(msgspec.Struct):

@@ -13,6 +13,7 @@ from loki_py.errors import CorruptData
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.scan import Columns, Scan, ScanUnit, StreamRuns
+from loki_py.wire.cells import Cells
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import (
     ColumnsAsked,
@@ -24,6 +25,7 @@ from loki_py.wire.messages import (
 from loki_py.wire.messages_batch import decode_labels, encode_labels
 
 _RUN_BYTES = 8 + 8 + 4
+_CELL_BYTES = 8 + 8 + 8 + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,12 @@ def columns_of(asked: ColumnsAsked) -> Columns:
     return Columns(line=asked.line, metadata=names)
 
 
-def scan_asked(tenant: str, scan: Scan) -> SelectAsked:
-    """Return a scan as a header."""
+def scan_asked(tenant: str, scan: Scan, *, cells: bool = False) -> SelectAsked:
+    """Return a scan as a header.
+
+    Args:
+        cells: whether the answer shall have cells.
+    """
     return SelectAsked(
         tenant,
         matchers_asked(scan.matchers),
@@ -76,6 +82,7 @@ def scan_asked(tenant: str, scan: Scan) -> SelectAsked:
         columns_asked(scan.columns),
         scan.newest_first,
         list(scan.literals),
+        cells,
     )
 
 
@@ -124,6 +131,35 @@ def describe_units(
     return [len(table) for table in tables], told, [*columns, *tables]
 
 
+def cells_behind(cells: Cells | None) -> list[bytes]:
+    """Return what of cells lies behind a header."""
+    if cells is None:
+        return []
+    columns = (cells.slice, cells.count, cells.total, cells.stream)
+    return [column.tobytes() for column in columns]
+
+
+def cells_told(answer: SelectAnswered, payload: memoryview) -> Cells | None:
+    """Return the cells of a selection, None where there are none.
+
+    Raises: CorruptData.
+    """
+    count = answer.cells
+    if count < 0:
+        return None
+    lie_at = len(payload) - _CELL_BYTES * count
+    if lie_at < 0:
+        raise CorruptData(f"{count} cells have {len(payload)} bytes")
+    own = payload[lie_at:]
+    return Cells(
+        answer.shift,
+        np.frombuffer(own, np.uint32, count, 24 * count),
+        np.frombuffer(own, np.int64, count),
+        np.frombuffer(own, np.int64, count, 8 * count),
+        np.frombuffer(own, np.uint64, count, 16 * count),
+    )
+
+
 def units_told(
     answer: SelectAnswered, payload: memoryview, cache: LabelCache
 ) -> list[UnitDesc]:
@@ -133,7 +169,8 @@ def units_told(
     """
     counts = [unit.runs for unit in answer.units]
     total = sum(counts)
-    if len(payload) != total * _RUN_BYTES + sum(answer.tables):
+    behind = sum(answer.tables) + _CELL_BYTES * max(answer.cells, 0)
+    if len(payload) != total * _RUN_BYTES + behind:
         raise CorruptData(
             f"selection of {total} runs has {len(payload)} bytes behind its header"
         )

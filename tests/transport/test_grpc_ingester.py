@@ -23,6 +23,7 @@ from loki_py.errors import (
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.scan import Columns, ReadStats, Scan
+from loki_py.querier.merge import distinct_units
 from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport import grpc_names as names
@@ -48,6 +49,7 @@ async def served(ingester, *, client=None, tls=None):
         GrpcServerSettings("127.0.0.1", 0, 4 << 20, 100, tls, 0.0),
         clock=SystemClock(),
         reason_not_ready=lambda: None,
+        distinct=distinct_units,
     )
     await server.start()
     settings = {"grpc_client_config": {"max_recv_msg_size": 4 << 20}}
@@ -215,11 +217,11 @@ async def test_session_ends_when_nobody_holds_its_units():
     await ingester.push("t", batch_of([(A, 1, "a")]))
     async with served(ingester) as (client, server):
         found = await client.select("t", scan_of())
-        assert len(server._sessions) == 1
+        assert len(server.reads.sessions) == 1
         del found
         gc.collect()
         async with asyncio.timeout(5):
-            while len(server._sessions):  # noqa: ASYNC110  # nothing tells it
+            while len(server.reads.sessions):  # noqa: ASYNC110  # nothing tells it
                 await asyncio.sleep(0.001)
 
 
@@ -229,11 +231,11 @@ async def test_session_of_another_tenant_is_refused():
     await ingester.push("t", batch_of([(A, 1, "a")]))
     async with served(ingester) as (client, server):
         found = await client.select("t", scan_of())
-        session = next(iter(server._sessions._sessions))
+        session = next(iter(server.reads.sessions._sessions))
         with pytest.raises(TenantInvalid):
-            await client._fetched("other", session, 0, Columns())
+            await client.session("other", session).read(0, Columns(), None)
         with pytest.raises(Unavailable):
-            await client._fetched("t", "no such", 0, Columns())
+            await client.session("t", "no such").read(0, Columns(), None)
         del found
 
 

@@ -1,0 +1,165 @@
+"""Cells of what heads and block files hold, worked out once and kept.
+
+What a query compares replicas by (`wire.cells`). Entries are looked at when cells
+are first asked for: those of a file once, those of a head as they come.
+
+Blocking, for worker threads, several at once. What is kept is bounded.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loki_py.errors import CorruptData
+from loki_py.ingester.blockstore import LocalFile, TenantPart
+from loki_py.ingester.selection import FIRST_NS, LAST_NS, Wanted
+from loki_py.model.batch import EntryBatch, concat
+from loki_py.model.scan import Columns
+from loki_py.wire.cells import Cells, added, at_most, cells_of
+
+KEPT_CELLS_MAX = 2_000_000
+"""Cells that are kept, of 28 bytes each."""
+
+ROWS_PER_CELL = 16
+"""A file whose cells would have fewer entries on average has longer slices."""
+
+BATCH_ROWS_MIN = 4_096
+"""Smaller pieces of a head are put together before they are looked at."""
+
+_Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a selection found, as it was then.
+
+    Attributes:
+        heads: generation and pieces of each head.
+        files: block files, with what of them is the tenant's.
+    """
+
+    tenant: str
+    wanted: Wanted
+    heads: Sequence[tuple[int, Sequence[EntryBatch]]]
+    files: Sequence[tuple[LocalFile, TenantPart]]
+
+
+class CellBook:
+    """The cells of one ingester."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[_Key, tuple[int, Cells]] = OrderedDict()
+        self._kept_cells = 0
+        self._lock = threading.Lock()
+
+    def cells_of(self, held: Held) -> Cells | None:
+        """Return the cells of what was found; streams are positions in `wanted`.
+
+        Slices that the scan cuts are counted whole. None where a block is damaged:
+        whoever reads it is told.
+        """
+        try:
+            found = [
+                _wanted_of(self._of_file(held.tenant, local), held.wanted, part.refs)
+                for local, part in held.files
+            ]
+        except CorruptData:
+            return None
+        for number, pieces in held.heads:
+            cells = self._of_head(("head", held.tenant, number), pieces)
+            found.append(_wanted_of(cells, held.wanted, None))
+        return added(found)
+
+    def _of_file(self, tenant: str, local: LocalFile) -> Cells:
+        """Return the cells of a tenant's part of a file, by position there."""
+        key = ("file", tenant, local.generation)
+        kept = self._find(key)
+        if kept is not None:
+            return kept[1]
+        parts = local.file.select(tenant, None, start_ns=FIRST_NS, end_ns=LAST_NS)
+        rows = sum(part.rows_max for part in parts)
+        cells = added([cells_of(local.file.read(part, Columns())) for part in parts])
+        streams = len(local.file.streams(tenant))
+        cells = at_most(cells, max(rows // ROWS_PER_CELL, streams))
+        self._keep(key, rows, cells)
+        return cells
+
+    def _of_head(self, key: _Key, pieces: Sequence[EntryBatch]) -> Cells:
+        """Return the cells of a head's first pieces, by ref.
+
+        A head only grows at its end, so what was counted of it stays right.
+        """
+        rows = sum(map(len, pieces))
+        kept = self._find(key)
+        if kept is not None and kept[0] > rows:
+            # Another query came later and was faster; its count is too high.
+            return added([cells_of(batch) for batch in _behind(pieces, 0)])
+        counted, cells = kept or (0, added([]))
+        if counted == rows:
+            return cells
+        news = [cells_of(batch) for batch in _behind(pieces, counted)]
+        cells = added([cells, *news])
+        self._keep(key, rows, cells)
+        return cells
+
+    def _find(self, key: _Key) -> tuple[int, Cells] | None:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None:
+                self._kept.move_to_end(key)
+            return kept
+
+    def _keep(self, key: _Key, rows: int, cells: Cells) -> None:
+        with self._lock:
+            former = self._kept.pop(key, None)
+            if former is not None:
+                self._kept_cells -= len(former[1])
+            self._kept[key] = rows, cells
+            self._kept_cells += len(cells)
+            while self._kept_cells > KEPT_CELLS_MAX:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._kept_cells -= len(dropped)
+
+
+def _wanted_of(
+    cells: Cells, wanted: Wanted, refs: "npt.NDArray[np.uint32] | None"
+) -> Cells:
+    """Return the cells of wanted streams and times, by position in `wanted`.
+
+    Args:
+        refs: by position in `cells`; None where these are refs themselves.
+    """
+    ref = cells.stream if refs is None else refs[cells.stream]
+    local = wanted.local_of_ref[ref]
+    first = wanted.start_ns >> cells.shift
+    last = (wanted.end_ns - 1) >> cells.shift
+    chosen = (local >= 0) & (cells.slice >= first) & (cells.slice <= last)
+    found = cells.take(chosen)
+    return Cells(
+        found.shift,
+        local[chosen].astype(np.uint32),
+        found.slice,
+        found.count,
+        found.total,
+    )
+
+
+def _behind(pieces: Sequence[EntryBatch], rows: int) -> list[EntryBatch]:
+    """Return the rows of the pieces behind the first `rows`, in fewer pieces."""
+    found: list[EntryBatch] = []
+    group: list[EntryBatch] = []
+    for piece in pieces:
+        skipped = min(rows, len(piece))
+        rows -= skipped
+        if skipped < len(piece):
+            group.append(piece.slice(skipped, len(piece)))
+        if sum(map(len, group)) >= BATCH_ROWS_MIN:
+            found.append(concat(group))
+            group = []
+    if group:
+        found.append(concat(group))
+    return found

@@ -1,0 +1,112 @@
+"""Shares: which rows of a selection one replica answers for.
+
+Replicas that hold the same share them out: each answers for some streams. Where
+they differ, in some time, all answer and are compared.
+
+Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loki_py.model.batch import EntryBatch
+from loki_py.model.labels import LabelSet
+from loki_py.model.scan import Columns, LargeUnit, ReadStats, ScanUnit, StreamRuns
+
+Flags = npt.NDArray[np.bool_]
+Spans = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """Rows of some streams in some spans of time.
+
+    Attributes:
+        streams: bool by position in the selection's streams.
+        spans: half-open, ascending, apart.
+    """
+
+    streams: Flags
+    spans: Spans
+
+    def runs_of(self, runs: StreamRuns) -> StreamRuns:
+        """Return the runs, cut to the share."""
+        mine = self.streams[runs.stream]
+        stream, low, high = runs.stream[mine], runs.min_ns[mine], runs.max_ns[mine]
+        if not len(stream):
+            return StreamRuns(stream, low, high)
+        streams, lows, highs = [], [], []
+        for start_ns, end_ns in self.spans:
+            cut_low, cut_high = np.maximum(low, start_ns), np.minimum(high, end_ns - 1)
+            inside = cut_low <= cut_high
+            streams.append(stream[inside])
+            lows.append(cut_low[inside])
+            highs.append(cut_high[inside])
+        return StreamRuns(
+            np.concatenate(streams), np.concatenate(lows), np.concatenate(highs)
+        )
+
+    def rows_of(self, batch: EntryBatch) -> EntryBatch:
+        """Return the rows that are in the share."""
+        starts = np.array([start for start, _ in self.spans])
+        ends = np.array([end for _, end in self.spans])
+        times = batch.timestamp_ns
+        at = np.searchsorted(starts, times, side="right") - 1
+        mask = (at >= 0) & (times < ends[at]) & self.streams[batch.stream]
+        return batch.filter(mask)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitShare(LargeUnit):
+    """The rows of a unit that are in a share; `runs` are those of the share."""
+
+    unit: ScanUnit
+    share: Share
+    runs: StreamRuns
+
+    @classmethod
+    def of(cls, unit: ScanUnit, share: Share) -> "UnitShare | None":
+        """Return the unit's share, None where it has no row there."""
+        runs = share.runs_of(unit.runs)
+        return cls(unit, share, runs) if len(runs.stream) else None
+
+    @property
+    def streams(self) -> Sequence[LabelSet]:
+        return self.unit.streams
+
+    @property
+    def min_ns(self) -> int:
+        return int(self.runs.min_ns.min())
+
+    @property
+    def max_ns(self) -> int:
+        return int(self.runs.max_ns.max())
+
+    @property
+    def rows_max(self) -> int:
+        return self.unit.rows_max
+
+    @property
+    def origin(self) -> str:
+        return self.unit.origin
+
+    def pieces(self) -> Sequence[ScanUnit]:
+        """Return the shares of the unit's pieces."""
+        if not isinstance(self.unit, LargeUnit):
+            return [self]
+        cut = [UnitShare.of(piece, self.share) for piece in self.unit.pieces()]
+        return [piece for piece in cut if piece is not None]
+
+    def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
+        """Return the share of the unit in a narrower time."""
+        if not isinstance(self.unit, LargeUnit):
+            return self
+        unit = self.unit.narrowed(start_ns=start_ns, end_ns=end_ns)
+        return UnitShare.of(unit, self.share) or self
+
+    def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
+        """Return the rows in the share; what is read beside them counts too."""
+        return self.share.rows_of(self.unit.read(columns, stats))

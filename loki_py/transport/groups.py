@@ -1,0 +1,89 @@
+"""Units of one instance as one, so that a call is worth its while."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loki_py.logql.question import LeafQuestion
+from loki_py.model.batch import EntryBatch, concat
+from loki_py.model.labels import LabelSet
+from loki_py.model.scan import Columns, ReadStats, ScanUnit, StreamRuns
+from loki_py.model.shares import Share
+from loki_py.transport.abc import MappingUnit
+from loki_py.transport.remote_units import RemoteSelection, RemoteUnit
+
+GROUP_UNITS_MAX = 16
+"""Units whose rows one call evaluates: it ends long before its deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteGroup(MappingUnit):
+    """Units of one share of one selection, evaluated in one call; a `ScanUnit`."""
+
+    units: Sequence[RemoteUnit]
+
+    @property
+    def maps(self) -> bool:
+        return True
+
+    @property
+    def streams(self) -> Sequence[LabelSet]:
+        return self.units[0].streams
+
+    @property
+    def min_ns(self) -> int:
+        return min(unit.min_ns for unit in self.units)
+
+    @property
+    def max_ns(self) -> int:
+        return max(unit.max_ns for unit in self.units)
+
+    @property
+    def rows_max(self) -> int:
+        return sum(unit.rows_max for unit in self.units)
+
+    @property
+    def origin(self) -> str:
+        return self.units[0].origin
+
+    @property
+    def runs(self) -> StreamRuns:
+        runs = [unit.runs for unit in self.units]
+        return StreamRuns(
+            np.concatenate([each.stream for each in runs]),
+            np.concatenate([each.min_ns for each in runs]),
+            np.concatenate([each.max_ns for each in runs]),
+        )
+
+    def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
+        """Return the rows of all units."""
+        return concat([unit.read(columns, stats) for unit in self.units])
+
+    def mapped(self, question: LeafQuestion, stats: ReadStats) -> Sequence[Any]:
+        """Return what a leaf makes of the rows, in order of the units."""
+        return self.units[0].selection.mapped(self.units, question, stats)
+
+
+def grouped(units: Sequence[ScanUnit], *, groups_min: int) -> list[ScanUnit]:
+    """Return the same rows in fewer units, where they are evaluated elsewhere.
+
+    Args:
+        groups_min: into how many groups, about, units of a selection are put
+            where there are enough of them, so that calls share the work.
+    """
+    found: list[ScanUnit] = []
+    apart: dict[tuple[int, Share | None], list[RemoteUnit]] = {}
+    selections: dict[int, RemoteSelection] = {}
+    for unit in units:
+        if isinstance(unit, RemoteUnit) and unit.maps:
+            selections[id(unit.selection)] = unit.selection
+            key = (id(unit.selection), unit.share)
+            apart.setdefault(key, []).append(unit)
+        else:
+            found.append(unit)
+    for own in apart.values():
+        size = min(max(-(-len(own) // groups_min), 1), GROUP_UNITS_MAX)
+        found += [RemoteGroup(own[at : at + size]) for at in range(0, len(own), size)]
+    return found

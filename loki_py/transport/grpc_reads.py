@@ -1,0 +1,232 @@
+"""Let other processes read an ingester: selections, their units, what plans make.
+
+Owns a pool of threads for reading, and the sessions of those who read.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+from loki_py.errors import CorruptData
+from loki_py.model.scan import ReadStats, ScanUnit
+from loki_py.model.shares import UnitShare
+from loki_py.runtime.clock import Clock
+from loki_py.transport.abc import EntrySource, Selection
+from loki_py.transport.partials import Told, question_of
+from loki_py.transport.read_unit import (
+    map_unit,
+    read_digests,
+    read_pieces,
+    share_of,
+)
+from loki_py.transport.sessions import Distinct, Session, Sessions
+from loki_py.transport.tenants import check_tenant
+from loki_py.wire import messages as wire
+from loki_py.wire.cells import Cells, at_most
+from loki_py.wire.digests import KIND
+from loki_py.wire.messages import decode_message, encode_message
+from loki_py.wire.messages_select import (
+    cells_behind,
+    columns_of,
+    describe_units,
+    scan_of,
+)
+
+READ_THREADS = 2
+READS_MAX = 8
+"""Units that are in memory to be sent, at once."""
+
+MAPS_AHEAD = 2
+"""Units of one call that are evaluated at once."""
+
+ANSWER_BYTES = 1 << 20
+"""Partial results are sent when there is so much of them."""
+
+CELLS_MAX = 32_768
+"""Cells of one selection, unless there are more streams."""
+
+Call: TypeAlias = Any
+
+
+class ReadCalls:
+    """The calls that read. Used on one event loop; start before, stop after calls.
+
+    Args:
+        distinct: from units to as many that hold no entry twice.
+    """
+
+    def __init__(
+        self, ingester: EntrySource, *, clock: Clock, distinct: Distinct
+    ) -> None:
+        self._ingester = ingester
+        self._distinct = distinct
+        self.sessions = Sessions(clock)
+        self._reads = asyncio.Semaphore(READS_MAX)
+        self._pool: ThreadPoolExecutor | None = None
+
+    def start(self) -> None:
+        """Make the threads."""
+        self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="grpc-read")
+
+    async def stop(self) -> None:
+        """Wait for the threads."""
+        assert self._pool is not None
+        await asyncio.to_thread(self._pool.shutdown)
+
+    async def select(self, data: bytes, _call: Call) -> bytes:
+        """Keep what matches a scan for reading, and describe it."""
+        asked, _ = decode_message(data, wire.SelectAsked)
+        check_tenant(asked.tenant)
+        scan = scan_of(asked)
+        found = await self._ingester.select(asked.tenant, scan)
+        covered = sorted(found.packs_covered)
+        missing = list(found.missing)
+        if not found.units:
+            told = wire.SelectAnswered(
+                "", found.chunks_matched, covered, missing=missing
+            )
+            return encode_message(told)
+        loop = asyncio.get_running_loop()
+        cells = None
+        if asked.cells:
+            cells = await loop.run_in_executor(self._pool, _cells_of, found)
+        streams = found.units[0].streams
+        session = self.sessions.open(asked.tenant, scan, found.units, streams)
+        tables, units, payload = describe_units(found.units)
+        told = wire.SelectAnswered(
+            session,
+            found.chunks_matched,
+            covered,
+            tables,
+            units,
+            KIND,
+            wire.PLANS,
+            -1 if cells is None else len(cells),
+            0 if cells is None else cells.shift,
+            missing,
+        )
+        return encode_message(told, [*payload, *cells_behind(cells)])
+
+    async def read(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
+        """Send the rows of a unit, in pieces."""
+        asked, behind = decode_message(data, wire.ReadAsked)
+        unit, literals = await self._unit_of(asked, behind)
+        columns = columns_of(asked.columns)
+        loop = asyncio.get_running_loop()
+        async with self._reads:
+            stats = ReadStats()
+            pieces = read_pieces(unit, columns, literals, stats)
+            first = True
+            while (
+                piece := await loop.run_in_executor(self._pool, next, pieces, None)
+            ) is not None:
+                shape, payload = piece
+                told = _stats_told(stats) if first else {}
+                first = False
+                yield encode_message(wire.ReadAnswered(shape, told), [payload])
+
+    async def digests(self, data: bytes, _call: Call) -> bytes:
+        """Tell the numbers of the rows that a read of the unit's lines sends."""
+        asked, behind = decode_message(data, wire.DigestsAsked)
+        unit, literals = await self._unit_of(asked, behind)
+        loop = asyncio.get_running_loop()
+        async with self._reads:
+            found = await loop.run_in_executor(self._pool, read_digests, unit, literals)
+        columns = [found.keys.tobytes(), found.timestamp_ns.tobytes()]
+        return encode_message(wire.DigestsAnswered(len(found)), columns)
+
+    async def map(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
+        """Send what a plan makes of the rows of some units, in order."""
+        asked, behind = decode_message(data, wire.MapAsked)
+        session = self.sessions.find(asked.tenant, asked.session)
+        share = share_of(asked.share, behind, session.streams)
+        units = await self._units_of(session, asked.units)
+        leaf = session.leaf(question_of(asked.question))
+        loop = asyncio.get_running_loop()
+        stats = [ReadStats() for _ in units]
+        async with self._reads:
+            work = [
+                loop.run_in_executor(self._pool, map_unit, unit, share, leaf, own)
+                for unit, own in zip(units, stats, strict=True)
+            ]
+            try:
+                partials: list[Told] = []
+                payload: list[Any] = []
+                size = 0
+                for done in work:
+                    headers, pieces = await done
+                    partials += headers
+                    payload += pieces
+                    size += sum(map(len, pieces))
+                    if size > ANSWER_BYTES:
+                        yield encode_message(wire.MapAnswered(partials), payload)
+                        partials, payload, size = [], [], 0
+                told = _stats_told(_summed(stats))
+                yield encode_message(wire.MapAnswered(partials, told), payload)
+            finally:
+                for each in work:
+                    each.cancel()
+
+    async def release(self, data: bytes, _call: Call) -> bytes:
+        """Forget a session."""
+        asked, _ = decode_message(data, wire.ReleaseAsked)
+        self.sessions.release(asked.session)
+        return encode_message(wire.Done())
+
+    async def _unit_of(
+        self, asked: wire.ReadAsked | wire.DigestsAsked, behind: memoryview
+    ) -> tuple[ScanUnit, Sequence[str]]:
+        """Return a unit of a session, and what its lines must contain.
+
+        Raises: SessionGone, TenantInvalid, CorruptData.
+        """
+        session = self.sessions.find(asked.tenant, asked.session)
+        literals = session.scan.literals if session.scan.columns.line else ()
+        if asked.share is None:
+            return _at(session.units, asked.unit), literals
+        share = share_of(asked.share, behind, session.streams)
+        unit = (await self._units_of(session, [asked.unit]))[0]
+        mine = UnitShare.of(unit, share)
+        if mine is None:
+            raise CorruptData(f"unit {asked.unit} has no row in the share")
+        return mine, literals
+
+    async def _units_of(
+        self, session: Session, numbers: Sequence[int]
+    ) -> list[ScanUnit]:
+        """Return units that hold no entry twice.
+
+        Raises: CorruptData.
+        """
+        loop = asyncio.get_running_loop()
+        units = await loop.run_in_executor(self._pool, session.distinct, self._distinct)
+        return [_at(units, number) for number in numbers]
+
+
+def _at(units: Sequence[ScanUnit], number: int) -> ScanUnit:
+    if not 0 <= number < len(units):
+        raise CorruptData(f"session has no unit {number}")
+    return units[number]
+
+
+def _cells_of(found: Selection) -> Cells | None:
+    """Return the cells of a selection all of whose units share a table. Blocks."""
+    if found.cells is None:
+        return None
+    if any(unit.streams is not found.streams for unit in found.units):
+        return None
+    cells = found.cells()
+    return None if cells is None else at_most(cells, CELLS_MAX)
+
+
+def _summed(all_stats: Sequence[ReadStats]) -> ReadStats:
+    total = ReadStats()
+    for stats in all_stats:
+        total.add(stats)
+    return total
+
+
+def _stats_told(stats: ReadStats) -> dict[str, int]:
+    values = {name: getattr(stats, name) for name in stats.__slots__}
+    return {name: value for name, value in values.items() if value}
