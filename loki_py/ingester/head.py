@@ -23,6 +23,11 @@ MERGE_LEVELS_MAX = 2
 MERGED_ROWS_MAX = 16_384
 """Rows of a merged piece, unless a push alone had more."""
 
+LONG_ROWS = 2_048
+LONG_BYTES = 256 << 10
+"""From these on, rows or bytes of lines, a piece is left as it is: a merge would
+copy it for nothing."""
+
 ROW_OVERHEAD_BYTES = 24
 """Bytes a row costs beside its line and metadata: ref, timestamp, offset."""
 
@@ -173,15 +178,23 @@ class Head:
 
 
 def _merged_neighbours(pieces: Sequence[EntryBatch]) -> list[EntryBatch]:
-    """Return the rows of `pieces` in order, in pieces near MERGED_ROWS_MAX long."""
+    """Return the rows of `pieces` in order, in pieces near MERGED_ROWS_MAX long.
+
+    Long pieces stay what they are, and neighbours of none.
+    """
     merged: list[EntryBatch] = []
     group: list[EntryBatch] = []
     rows = 0
     for piece in pieces:
-        if group and rows + len(piece) > MERGED_ROWS_MAX:
+        is_long = len(piece) >= LONG_ROWS or piece.total_line_bytes() >= LONG_BYTES
+        if group and (is_long or rows + len(piece) > MERGED_ROWS_MAX):
             merged.append(concat(group))
             group, rows = [], 0
-        group.append(piece)
-        rows += len(piece)
-    merged.append(concat(group))
+        if is_long:
+            merged.append(piece)
+        else:
+            group.append(piece)
+            rows += len(piece)
+    if group:
+        merged.append(concat(group))
     return merged
