@@ -68,9 +68,13 @@ def serve(
     settings = read_config(
         config, [*given, *(assignments or [])], expand_env=expand_env
     )
-    from loki_py.app.memory import keep_freed_memory  # noqa: PLC0415  # see the module
+    from loki_py.app.memory import (  # noqa: PLC0415  # see the module
+        keep_freed_memory,
+        leave_pandas_out,
+    )
 
     keep_freed_memory()
+    leave_pandas_out()
     from loki_py.app import serve as server  # noqa: PLC0415  # after the settings
 
     raise typer.Exit(server.serve(settings))
