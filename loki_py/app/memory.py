@@ -39,7 +39,15 @@ def keep_freed_memory() -> None:
         mallopt(_MALLOPT_TRIM_THRESHOLD, _TRIM_BYTES)
 
 
+class _NotHere:
+    """Says of pandas that it is not installed; knows of nothing else."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the server runs without pandas", name=name)
+
+
 def leave_pandas_out() -> None:
     """Have `import pandas` fail in this process, as where it is not installed."""
-    # What the import system documents None to mean.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _NotHere)
