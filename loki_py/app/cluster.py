@@ -29,9 +29,7 @@ from loki_py.ring.watcher import RingWatcher
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.lifecycle import ReadinessCheck, Service
 from loki_py.transport.grpc_names import host_port
-from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
 from loki_py.transport.pattern_source import ServedIngester
-from loki_py.transport.pool import IngesterPool
 
 INDEX_MARGIN_NS = 5_000_000_000
 """Between the moment at which every querier must know of a flush, and the one
@@ -153,6 +151,8 @@ class Cluster:
         self._kv = _kv_of(config)
         self._ring = DataRing(self._kv, self._settings("ingester"), clock=clock)
         factor = config.common.replication_factor
+        from loki_py.transport.pool import IngesterPool  # noqa: PLC0415  # see _kv_of
+
         self._pool = IngesterPool(
             config.ingester_client,
             clock=clock,
@@ -221,13 +221,7 @@ class Cluster:
         if self.membership is not None:
             assert self._ingester is not None
             assert self._served is not None
-            services["grpc"] = GrpcServer(
-                self._served,
-                self._grpc_settings(),
-                clock=self._clock,
-                reason_not_ready=self._ingester.reason_not_ready,
-                distinct=distinct_units,
-            )
+            services["grpc"] = self._grpc_of(self._ingester, self._served)
             services["ring-membership"] = self.membership
         if Role.DISTRIBUTOR in roles and limiter is not None:
             services["replication"] = self.sink
@@ -262,14 +256,26 @@ class Cluster:
             replication_factor=self._config.common.replication_factor,
         )
 
-    def _grpc_settings(self) -> GrpcServerSettings:
+    def _grpc_of(self, ingester: Ingester, served: ServedIngester) -> Service:
+        from loki_py.transport.grpc_server import (  # noqa: PLC0415  # see _kv_of
+            GrpcServer,
+            GrpcServerSettings,
+        )
+
         server = self._config.server
-        return GrpcServerSettings(
+        settings = GrpcServerSettings(
             server.grpc_listen_address,
             server.grpc_listen_port,
             server.grpc_message_bytes_max,
             server.grpc_calls_max,
             server.grpc_tls_config,
+        )
+        return GrpcServer(
+            served,
+            settings,
+            clock=self._clock,
+            reason_not_ready=ingester.reason_not_ready,
+            distinct=distinct_units,
         )
 
 
@@ -302,7 +308,8 @@ def terminate() -> None:
 
 
 def _kv_of(config: Config) -> KvStore:
-    from loki_py.kv.etcd import EtcdKv  # noqa: PLC0415  # only a cluster needs it
+    # Only a cluster needs gRPC, and a start without it is shorter.
+    from loki_py.kv.etcd import EtcdKv  # noqa: PLC0415
     from loki_py.kv.etcd_channel import EtcdSettings  # noqa: PLC0415
 
     return EtcdKv(EtcdSettings.of(config.common.ring.kvstore.etcd))
