@@ -13,6 +13,7 @@ from loki_py.api.ring_routes import RingView
 from loki_py.app.membership import DistributorMembership, IngesterMembership
 from loki_py.app.targets import Role
 from loki_py.config.schema import Config
+from loki_py.distributor.next_owners import NextOwners
 from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.distributor.replicated import ReplicatedSink, ReplicationMetrics
 from loki_py.ingester.service import Ingester
@@ -246,7 +247,22 @@ class Cluster:
         )
         index_ns = INDEX_REFRESH_NS + INDEX_MARGIN_NS
         return IngesterMembership(
-            self._ring, lifecycler, ingester, index_s=index_ns / _NS_PER_S
+            self._ring,
+            lifecycler,
+            ingester,
+            index_s=index_ns / _NS_PER_S,
+            successors=self._successors(lifecycler),
+        )
+
+    def _successors(self, leaving: Lifecycler) -> NextOwners | None:
+        size_bytes = self._config.ingester.handover_bytes_max
+        if not size_bytes:
+            return None
+        return NextOwners(
+            self._ring,
+            self._pool.client_of,
+            leaving=lambda: leaving.desc,
+            line_bytes_max=size_bytes,
         )
 
     def _settings(self, name: str) -> RingSettings:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.errors import LokiError
+from loki_py.ingester.handover import Successors
 from loki_py.ingester.service import Ingester
 from loki_py.ring.desc import InstanceState, live_count
 from loki_py.ring.holders import DataRing
@@ -35,6 +36,7 @@ class IngesterMembership:
 
     Attributes:
         index_s: how long queriers may take to see what was flushed.
+        successors: get what is too small to be uploaded when we go; None: nobody.
         leaves_for_good: whether the next stop flushes everything and leaves
             nothing behind that readers would miss.
     """
@@ -43,6 +45,7 @@ class IngesterMembership:
     lifecycler: Lifecycler
     ingester: Ingester
     index_s: float
+    successors: Successors | None = None
     leaves_for_good: bool = False
     _task: asyncio.Task[None] | None = None
     _joined: bool = False
@@ -73,7 +76,7 @@ class IngesterMembership:
         if not for_good or self._holds_nothing:
             return
         self.ingester.close_to_pushes()
-        await self.ingester.flush()
+        await self.ingester.flush(self.successors)
         await asyncio.sleep(self.index_s)
         await self.ring.release(self.lifecycler.desc.instance_id)
         self._holds_nothing = True

@@ -158,6 +158,8 @@ class IngesterConfig(Section):
             came for so long, or when its oldest part is so old.
         chunk_retain_ns: how long block files stay after their flush at least,
             whatever their size.
+        handover_bytes_max: an ingester that leaves for good gives a tenant's lines
+            to their next owners where they are no more than this; 0 uploads all.
         unordered_window_ns: how far behind its stream's newest entry an entry
             may be; 0 means no window, every entry is taken.
         memory_bytes_max: bytes of heads and pushes in flight beyond which
@@ -177,6 +179,7 @@ class IngesterConfig(Section):
     chunk_idle_ns: DurationNs = Field(30 * MINUTE_NS, alias="chunk_idle_period")
     chunk_age_ns_max: DurationNs = Field(2 * HOUR_NS, alias="max_chunk_age")
     chunk_retain_ns: DurationNs = Field(0, alias="chunk_retain_period")
+    handover_bytes_max: SizeBytes = Field(0, alias="handover_max_size")
     unordered_window_ns: DurationNs = Field(HOUR_NS, alias="unordered_writes_window")
     memory_bytes_max: SizeBytes = Field(0, alias="memory_ceiling")
     disk_ratio_max: Ratio = Field(0.95, alias="disk_ceiling_ratio")

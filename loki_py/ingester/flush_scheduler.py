@@ -6,6 +6,7 @@ that fails is tried again at the next round, its entries stay where they are.
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,10 @@ from loki_py.ingester.blockstore import BlockStore, LocalFile
 from loki_py.ingester.flush_policy import FlushPolicy, FlushReason, Unflushed
 from loki_py.ingester.flush_record import FlushRecord
 from loki_py.ingester.flusher import Flusher, FlushOutcome
+from loki_py.ingester.handover import Successors, batches_of, is_small, record_of
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.state import IngesterState
+from loki_py.model.object_keys import ULID_RANDOM_BYTES, ulid_of
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 
@@ -91,13 +94,17 @@ class FlushScheduler:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
-    async def flush_all(self) -> None:
+    async def flush_all(self, successors: Successors | None = None) -> None:
         """Flush every tenant's block files; durable on return.
+
+        Args:
+            successors: get what is small; what they refuse is uploaded.
 
         Raises: Unavailable where the object store refuses.
         """
         for tenant in list(self._state.tables):
-            await self._flush(tenant, FlushReason.FORCED)
+            if successors is None or not await self._handed_over(tenant, successors):
+                await self._flush(tenant, FlushReason.FORCED)
         await self._keep_bounds()
 
     async def _run(self) -> None:
@@ -147,6 +154,27 @@ class FlushScheduler:
             packs=len(outcome.record.packs),
             seconds=round(seconds, 3),
         )
+
+    async def _handed_over(self, tenant: str, successors: Successors) -> bool:
+        """Give what is small to its next owners; False where it is to be uploaded."""
+        async with self._one_at_a_time:
+            files = self._blocks.unflushed(tenant)
+            if not files or not is_small(tenant, files, successors):
+                return False
+            try:
+                batches = await asyncio.to_thread(list, batches_of(tenant, files))
+                for batch in batches:
+                    await successors.store(tenant, batch)
+            except LokiError as error:
+                log.warning("not handed over", tenant=tenant, reason=str(error))
+                return False
+            now_ns = self._clock.now_ns()
+            ulid = ulid_of(now_ns, secrets.token_bytes(ULID_RANDOM_BYTES))
+            record = record_of(tenant, files, ulid=ulid, now_ns=now_ns)
+            await asyncio.to_thread(self._blocks.write_record, record)
+            self._blocks.add_record(record)
+        log.info("handed over", tenant=tenant, entries=sum(map(len, batches)))
+        return True
 
     async def _try_flush(self, tenant: str, files: Sequence[LocalFile]) -> FlushOutcome:
         try:

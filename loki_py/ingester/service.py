@@ -30,6 +30,7 @@ from loki_py.ingester.flush_policy import FlushPolicy
 from loki_py.ingester.flush_scheduler import FlushBounds, FlushScheduler, OnFlushed
 from loki_py.ingester.flusher import Flusher
 from loki_py.ingester.generation import Generation
+from loki_py.ingester.handover import Successors
 from loki_py.ingester.head import runs_of
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.recovery import Replay
@@ -216,11 +217,11 @@ class Ingester:
         """Follow what becomes durable; see `transport.tailing.EntryFeed`."""
         return self._tails.follow(tenant, matchers, self._state.tables.get(tenant))
 
-    async def flush(self) -> None:
-        """Write everything to the object store; see `IngesterClient.flush`."""
+    async def flush(self, successors: Successors | None = None) -> None:
+        """Write everything to the object store, or give it to `successors`."""
         self._cutter.seal()
         await self._cutter.drained()
-        await self._flushes.flush_all()
+        await self._flushes.flush_all(successors)
 
     def _rules(self, tenant: str) -> AdmissionRules:
         limits = self._overrides.limits_of(tenant)

@@ -39,7 +39,8 @@ class FakeIngester:
     def close_to_pushes(self):
         self.is_closed = True
 
-    async def flush(self):
+    async def flush(self, successors):
+        assert successors is None
         if self.error:
             raise self.error
         self.flushes += 1

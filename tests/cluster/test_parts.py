@@ -141,7 +141,8 @@ def test_ingesters_come_and_go_under_load(tmp_path):
         stay = cluster.add(*NAMES)
         with Load(stay) as load:
             load.grows()
-            come = cluster.add("ingester-3", "ingester-4")
+            come = cluster.add("ingester-4", **{"ingester.handover_max_size": "64MB"})
+            come += cluster.add("ingester-3")
             load.grows()
             check_ring(stay + come)
             check_found(load, stay + come)
@@ -150,6 +151,7 @@ def test_ingesters_come_and_go_under_load(tmp_path):
                 load.grows()
                 check_found(load, stay[:1])
                 del cluster.nodes[node.name]
+        assert ["handed over" in node.log.read_text() for node in come] == [True, False]
 
         told("three, five, three", load)
         check_ring(stay)
