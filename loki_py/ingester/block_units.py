@@ -18,6 +18,7 @@ from loki_py.model.scan import (
     ScanUnit,
     StreamRuns,
 )
+from loki_py.model.shares import Share, ShareableUnit, UnitShare
 
 UNIT_LINE_BYTES = 4 << 20
 """Lines that one unit has at most, unless a single block has more."""
@@ -83,7 +84,7 @@ class BlockUnit:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockGroup(LargeUnit):
+class BlockGroup(LargeUnit, ShareableUnit):
     """Neighbouring blocks of one file of which a scan wants little each."""
 
     units: Sequence[BlockUnit]
@@ -120,6 +121,13 @@ class BlockGroup(LargeUnit):
     def pieces(self) -> Sequence[ScanUnit]:
         """Return the blocks one by one."""
         return self.units
+
+    def shared(self, share: Share) -> ScanUnit | None:
+        """Return the blocks with rows in the share; see `ShareableUnit`."""
+        mine = [unit for unit in self.units if len(share.runs_of(unit.runs).stream)]
+        if not mine:
+            return None
+        return UnitShare.of(mine[0] if len(mine) == 1 else BlockGroup(mine), share)
 
     def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
         """Return a unit of the rows with times in [start_ns, end_ns)."""

@@ -6,6 +6,7 @@ they differ, in some time, all answer and are compared.
 Pure.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,12 +52,32 @@ class Share:
 
     def rows_of(self, batch: EntryBatch) -> EntryBatch:
         """Return the rows that are in the share."""
-        starts = np.array([start for start, _ in self.spans])
-        ends = np.array([end for _, end in self.spans])
         times = batch.timestamp_ns
-        at = np.searchsorted(starts, times, side="right") - 1
-        mask = (at >= 0) & (times < ends[at]) & self.streams[batch.stream]
+        if not len(times):
+            return batch
+        mask = self.streams[batch.stream]
+        low, high = int(times.min()), int(times.max())
+        if not any(start <= low and high < end for start, end in self.spans):
+            starts = np.array([start for start, _ in self.spans])
+            ends = np.array([end for _, end in self.spans])
+            at = np.searchsorted(starts, times, side="right") - 1
+            mask &= (at >= 0) & (times < ends[at])
         return batch.filter(mask)
+
+
+class ShareableUnit(ABC):
+    """A unit that knows best how to be cut to a share of its rows."""
+
+    @abstractmethod
+    def shared(self, share: Share) -> ScanUnit | None:
+        """Return the unit of the rows in the share; None where there are none."""
+
+
+def shared(unit: ScanUnit, share: Share) -> ScanUnit | None:
+    """Return the unit of the rows in the share; None where there are none."""
+    if isinstance(unit, ShareableUnit):
+        return unit.shared(share)
+    return UnitShare.of(unit, share)
 
 
 @dataclass(frozen=True, slots=True)

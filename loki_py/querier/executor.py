@@ -121,8 +121,8 @@ class QueryExecutor:
             partial_allowed=partial_allowed,
         )
         run = LeafRun(scan, evaluator, self._pool, policy, watch, question)
-        if question is not None and not stops_early:
-            units = grouped(units, groups_min=self._workers)
+        if question is not None:
+            units = grouped(units, groups_min=self._workers, stops_early=stops_early)
         run.start(units)
         try:
             await asyncio.wrap_future(run.done)

@@ -15,9 +15,8 @@ import numpy.typing as npt
 
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import ScanUnit
-from loki_py.model.shares import Flags, Share, Spans, UnitShare
+from loki_py.model.shares import Flags, Share, Spans, shared
 from loki_py.querier.overlap import StreamNumbers
-from loki_py.transport.abc import SharedUnit
 from loki_py.wire.cells import Cells
 
 SPANS_MAX = 32
@@ -178,13 +177,5 @@ def _spans_of(doubtful: _Ints, shift: int) -> tuple[Spans, Spans]:
 
 def _cut(units: Sequence[ScanUnit], share: Share) -> list[ScanUnit]:
     """Return the units' shares, where they have any."""
-    found: list[ScanUnit] = []
-    for unit in units:
-        cut: ScanUnit | None
-        if isinstance(unit, SharedUnit):
-            cut = unit.shared(share)
-        else:
-            cut = UnitShare.of(unit, share)
-        if cut is not None:
-            found.append(cut)
-    return found
+    cut = (shared(unit, share) for unit in units)
+    return [unit for unit in cut if unit is not None]

@@ -11,7 +11,6 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.scan import ReadStats, Scan, ScanUnit
-from loki_py.model.shares import Share
 from loki_py.wire.cells import Cells
 from loki_py.wire.digests import Digests
 
@@ -75,17 +74,6 @@ class DigestedUnit(ABC):
         Blocking; called on worker threads.
 
         Raises: Unavailable.
-        """
-
-
-class SharedUnit(ABC):
-    """A unit that lies elsewhere, where it can be cut to a share of its rows."""
-
-    @abstractmethod
-    def shared(self, share: Share) -> ScanUnit | None:
-        """Return the unit of the rows in the share; None where there are none.
-
-        Units that come of one selection by shares hold no entry twice.
         """
 
 

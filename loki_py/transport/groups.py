@@ -12,7 +12,7 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, ReadStats, ScanUnit, StreamRuns
 from loki_py.model.shares import Share
 from loki_py.transport.abc import MappingUnit
-from loki_py.transport.remote_units import RemoteSelection, RemoteUnit
+from loki_py.transport.remote_units import RemoteUnit
 
 GROUP_UNITS_MAX = 16
 """Units whose rows one call evaluates: it ends long before its deadline."""
@@ -66,24 +66,29 @@ class RemoteGroup(MappingUnit):
         return self.units[0].selection.mapped(self.units, question, stats)
 
 
-def grouped(units: Sequence[ScanUnit], *, groups_min: int) -> list[ScanUnit]:
+def grouped(
+    units: Sequence[ScanUnit], *, groups_min: int, stops_early: bool
+) -> list[ScanUnit]:
     """Return the same rows in fewer units, where they are evaluated elsewhere.
 
     Args:
         groups_min: into how many groups, about, units of a selection are put
             where there are enough of them, so that calls share the work.
+        stops_early: whether the first few may suffice: groups then begin small.
     """
     found: list[ScanUnit] = []
     apart: dict[tuple[int, Share | None], list[RemoteUnit]] = {}
-    selections: dict[int, RemoteSelection] = {}
     for unit in units:
         if isinstance(unit, RemoteUnit) and unit.maps:
-            selections[id(unit.selection)] = unit.selection
-            key = (id(unit.selection), unit.share)
-            apart.setdefault(key, []).append(unit)
+            apart.setdefault((id(unit.selection), unit.share), []).append(unit)
         else:
             found.append(unit)
     for own in apart.values():
-        size = min(max(-(-len(own) // groups_min), 1), GROUP_UNITS_MAX)
-        found += [RemoteGroup(own[at : at + size]) for at in range(0, len(own), size)]
+        most = min(max(-(-len(own) // groups_min), 1), GROUP_UNITS_MAX)
+        size = 1 if stops_early else most
+        at = 0
+        while at < len(own):
+            found.append(RemoteGroup(own[at : at + size]))
+            at += size
+            size = min(2 * size, most)
     return found

@@ -4,13 +4,12 @@ Owns a pool of threads for reading, and the sessions of those who read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from loki_py.errors import CorruptData
 from loki_py.model.scan import ReadStats, ScanUnit
-from loki_py.model.shares import UnitShare
 from loki_py.runtime.clock import Clock
 from loki_py.transport.abc import EntrySource, Selection
 from loki_py.transport.partials import Told, question_of
@@ -140,14 +139,14 @@ class ReadCalls:
         """Send what a plan makes of the rows of some units, in order."""
         asked, behind = decode_message(data, wire.MapAsked)
         session = self.sessions.find(asked.tenant, asked.session)
-        share = share_of(asked.share, behind, session.streams)
-        units = await self._units_of(session, asked.units)
+        shares = await self._shares_of(session, asked.share, behind)
+        units = [shares.get(number) for number in asked.units]
         leaf = session.leaf(question_of(asked.question))
         loop = asyncio.get_running_loop()
         stats = [ReadStats() for _ in units]
         async with self._reads:
             work = [
-                loop.run_in_executor(self._pool, map_unit, unit, share, leaf, own)
+                loop.run_in_executor(self._pool, map_unit, unit, leaf, own)
                 for unit, own in zip(units, stats, strict=True)
             ]
             try:
@@ -184,30 +183,28 @@ class ReadCalls:
         session = self.sessions.find(asked.tenant, asked.session)
         literals = session.scan.literals if session.scan.columns.line else ()
         if asked.share is None:
-            return _at(session.units, asked.unit), literals
-        share = share_of(asked.share, behind, session.streams)
-        unit = (await self._units_of(session, [asked.unit]))[0]
-        mine = UnitShare.of(unit, share)
+            if not 0 <= asked.unit < len(session.units):
+                raise CorruptData(f"session has no unit {asked.unit}")
+            return session.units[asked.unit], literals
+        shares = await self._shares_of(session, asked.share, behind)
+        mine = shares.get(asked.unit)
         if mine is None:
             raise CorruptData(f"unit {asked.unit} has no row in the share")
         return mine, literals
 
-    async def _units_of(
-        self, session: Session, numbers: Sequence[int]
-    ) -> list[ScanUnit]:
-        """Return units that hold no entry twice.
+    async def _shares_of(
+        self, session: Session, asked: wire.ShareAsked, bits: memoryview
+    ) -> Mapping[int, ScanUnit]:
+        """Return the units' shares, which hold no entry twice, by number.
 
         Raises: CorruptData.
         """
+        share = share_of(asked, bits, session.streams)
+        key = share.spans, bytes(bits)
         loop = asyncio.get_running_loop()
-        units = await loop.run_in_executor(self._pool, session.distinct, self._distinct)
-        return [_at(units, number) for number in numbers]
-
-
-def _at(units: Sequence[ScanUnit], number: int) -> ScanUnit:
-    if not 0 <= number < len(units):
-        raise CorruptData(f"session has no unit {number}")
-    return units[number]
+        return await loop.run_in_executor(
+            self._pool, session.shared, share, key, self._distinct
+        )
 
 
 def _cells_of(found: Selection) -> Cells | None:

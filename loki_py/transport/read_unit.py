@@ -12,7 +12,7 @@ from loki_py.logql.plan import Leaf
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, ReadStats, ScanUnit
-from loki_py.model.shares import Share, UnitShare
+from loki_py.model.shares import Share
 from loki_py.transport.partials import Told, encode_partial
 from loki_py.wire.digests import Digests, digests_of
 from loki_py.wire.messages import BatchShape, ShareAsked
@@ -64,13 +64,12 @@ def share_of(asked: ShareAsked, bits: memoryview, streams: Sequence[LabelSet]) -
 
 
 def map_unit(
-    unit: ScanUnit, share: Share, leaf: Leaf, stats: ReadStats
+    unit: ScanUnit | None, leaf: Leaf, stats: ReadStats
 ) -> tuple[list[Told], list[Any]]:
-    """Return what the leaf makes of the share's rows: headers and payloads. Blocks."""
-    mine = UnitShare.of(unit, share)
-    if mine is None:
+    """Return what the leaf makes of the rows: headers and payloads. Blocks."""
+    if unit is None:
         return [], []
-    batch = mine.read(leaf.scan.columns, stats)
+    batch = unit.read(leaf.scan.columns, stats)
     return encode_partial(leaf.evaluator.map(batch)) if len(batch) else ([], [])
 
 

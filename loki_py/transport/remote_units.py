@@ -31,12 +31,11 @@ from loki_py.model.scan import (
     StreamRuns,
     projected,
 )
-from loki_py.model.shares import Share
+from loki_py.model.shares import Share, ShareableUnit
 from loki_py.transport.abc import (
     DigestedUnit,
     InstanceLost,
     MappingUnit,
-    SharedUnit,
 )
 from loki_py.transport.partials import decode_partials
 from loki_py.wire.digests import Digests
@@ -182,7 +181,7 @@ class RemoteSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteUnit(DigestedUnit, SharedUnit, MappingUnit):
+class RemoteUnit(DigestedUnit, ShareableUnit, MappingUnit):
     """One unit of a selection, or a share of it; a `ScanUnit`.
 
     Attributes:
@@ -229,7 +228,7 @@ class RemoteUnit(DigestedUnit, SharedUnit, MappingUnit):
         return self.share is not None and self.selection.plans == PLANS
 
     def shared(self, share: Share) -> "RemoteUnit | None":
-        """Return a share of the unit; see `SharedUnit`."""
+        """Return a share of the unit; units of one share hold no entry twice."""
         runs = share.runs_of(self.runs)
         return replace(self, runs=runs, share=share) if len(runs.stream) else None
 

@@ -8,7 +8,7 @@ reader asks again.
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loki_py.errors import TenantInvalid, Unavailable
@@ -16,6 +16,7 @@ from loki_py.logql.plan import Leaf
 from loki_py.logql.question import LeafQuestion
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Scan, ScanUnit
+from loki_py.model.shares import Share, Spans, shared
 from loki_py.runtime.clock import Clock
 
 SESSIONS_MAX = 4_096
@@ -25,6 +26,11 @@ IDLE_NS_MAX = 120_000_000_000
 class SessionGone(Unavailable):
     """The session is not known: it ended, or the process started anew."""
 
+
+SHARES_MAX = 4
+"""Shares whose units a session keeps; a reader has two."""
+
+ShareKey = tuple[Spans, bytes]
 
 Distinct = Callable[[Sequence[ScanUnit]], Sequence[ScanUnit]]
 """From units to as many that hold no entry twice; blocking."""
@@ -43,16 +49,28 @@ class Session:
     units: Sequence[ScanUnit]
     streams: Sequence[LabelSet]
     used_ns: int
-    _distinct: Sequence[ScanUnit] | None = None
+    _shares: dict[ShareKey, Mapping[int, ScanUnit]] = field(default_factory=dict)
     _leaves: dict[LeafQuestion, Leaf] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def distinct(self, make: Distinct) -> Sequence[ScanUnit]:
-        """Return the units without what others of them hold too; made once."""
+    def shared(
+        self, share: Share, key: ShareKey, make: Distinct
+    ) -> Mapping[int, ScanUnit]:
+        """Return the units' shares, which hold no entry twice, by number.
+
+        Blocking; made once. Units without a row in the share are not there.
+        """
         with self._lock:
-            if self._distinct is None:
-                self._distinct = make(self.units)
-            return self._distinct
+            found = self._shares.get(key)
+            if found is None:
+                cut = [shared(unit, share) for unit in self.units]
+                numbers = [n for n, unit in enumerate(cut) if unit is not None]
+                units = make([unit for unit in cut if unit is not None])
+                found = dict(zip(numbers, units, strict=True))
+                if len(self._shares) >= SHARES_MAX:
+                    self._shares.clear()
+                self._shares[key] = found
+            return found
 
     def leaf(self, question: LeafQuestion) -> Leaf:
         """Return the leaf of a question; made once.
