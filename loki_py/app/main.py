@@ -70,11 +70,11 @@ def serve(
     )
     from loki_py.app.memory import (  # noqa: PLC0415  # see the module
         keep_freed_memory,
-        leave_pandas_out,
+        leave_out_unused,
     )
 
     keep_freed_memory()
-    leave_pandas_out()
+    leave_out_unused()
     from loki_py.app import serve as server  # noqa: PLC0415  # after the settings
 
     raise typer.Exit(server.serve(settings))

@@ -1,12 +1,17 @@
 """Decode an OTLP log body, whatever its encoding and content type, into columns."""
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from loki_py.config.otlp import OtlpRules
 from loki_py.encoding.compression import decompress
 from loki_py.errors import ValidationFailed
 from loki_py.wire.otlp_batch import batch_of
 from loki_py.wire.otlp_json import OtlpJsonDecoder
-from loki_py.wire.otlp_proto import OtlpProtoDecoder
 from loki_py.wire.push import NO_STREAMS, DecodedPush
+
+if TYPE_CHECKING:
+    from loki_py.wire.otlp_proto import OtlpProtoDecoder
 
 FORMAT = "otlp"
 ENCODINGS = ("", "gzip", "zstd", "lz4", "deflate")
@@ -23,7 +28,13 @@ class OtlpDecoder:
 
     def __init__(self) -> None:
         self._json = OtlpJsonDecoder()
-        self._proto = OtlpProtoDecoder()
+
+    @cached_property
+    def _proto(self) -> "OtlpProtoDecoder":
+        # Its messages take a while to import, and not everybody sends them.
+        from loki_py.wire.otlp_proto import OtlpProtoDecoder  # noqa: PLC0415
+
+        return OtlpProtoDecoder()
 
     def decode(
         self,

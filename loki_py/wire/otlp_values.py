@@ -8,9 +8,10 @@ import base64
 import json
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+if TYPE_CHECKING:
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 _ESCAPES = str.maketrans(
     {
@@ -23,7 +24,7 @@ _ESCAPES = str.maketrans(
 )
 
 
-def value_of_message(message: AnyValue) -> Any:
+def value_of_message(message: "AnyValue") -> Any:
     """Return the value that a protobuf message holds."""
     kind = message.WhichOneof("value")
     if kind == "array_value":
