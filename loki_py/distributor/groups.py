@@ -38,7 +38,8 @@ class _Lane:
         batches, done: the pushes that wait, and who is told.
         rows: entries of them together.
         running: groups on their way.
-        company: pushes of the last group, which the next one waits for.
+        company: pushes of the last group and those that came meanwhile; their
+            clients may all have a push for the next one, which waits for them.
         timer: ends that wait.
     """
 
@@ -106,7 +107,6 @@ class PushGroups(Generic[Key]):
             lane.timer = None
         batches, done = lane.batches, lane.done
         lane.batches, lane.done, lane.rows = [], [], 0
-        lane.company = len(batches)
         lane.running += 1
         task = asyncio.create_task(self._go(key, lane, batches, done))
         self._tasks.add(task)
@@ -124,6 +124,7 @@ class PushGroups(Generic[Key]):
         except Exception as error:  # noqa: BLE001  # told to who waits
             outcomes = [error] * len(done)
         lane.running -= 1
+        lane.company = len(batches) + len(lane.batches)
         for future, outcome in zip(done, outcomes, strict=True):
             if future.done():
                 continue  # its client went away

@@ -210,18 +210,31 @@ def _spend(
     tokens: Tokens, refs: Refs, filled: Tokens, wanted: Tokens
 ) -> npt.NDArray[np.bool_]:
     """Take what is wanted out of buckets of `filled` bytes; return who got it."""
-    passes: npt.NDArray[np.bool_] = wanted <= filled
-    tokens[refs] = np.where(passes, filled - wanted, filled)
-    ordered = np.sort(refs)
-    if not (ordered[1:] == ordered[:-1]).any():
-        return passes
-    # Who comes later has what the ones before it left.
+    order = np.argsort(refs, kind="stable")
+    ordered = refs[order]
+    is_first = np.ones(len(refs), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    starts = is_first.nonzero()[0]
+    distinct, filled_once = ordered[starts], filled[order[starts]]
+    left = filled_once - np.add.reduceat(wanted[order], starts)
+    if left.min() >= 0:
+        tokens[distinct] = left
+        return np.ones(len(refs), np.bool_)
+    return _spend_in_turn(tokens, refs, filled, wanted)
+
+
+def _spend_in_turn(
+    tokens: Tokens, refs: Refs, filled: Tokens, wanted: Tokens
+) -> npt.NDArray[np.bool_]:
+    """Grant or refuse each what the ones before it left."""
+    passes = np.zeros(len(refs), np.bool_)
     left = dict(zip(refs.tolist(), filled.tolist(), strict=True))
     for position, (ref, size) in enumerate(
         zip(refs.tolist(), wanted.tolist(), strict=True)
     ):
-        passes[position] = size <= left[ref]
-        left[ref] -= size if passes[position] else 0
+        if size <= left[ref]:
+            passes[position] = True
+            left[ref] -= size
     tokens[list(left)] = list(left.values())
     return passes
 
