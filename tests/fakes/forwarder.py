@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+from bench.ports import free_port
+
 CHUNK_BYTES = 1 << 16
 
 
@@ -12,7 +14,7 @@ class Forwarder:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._server = None
-        self._port = 0
+        self._port = free_port()
         self._writers = set()
 
     @property
@@ -23,7 +25,6 @@ class Forwarder:
         self._server = await asyncio.start_server(
             self._forward, "127.0.0.1", self._port
         )
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         self._server.close()
