@@ -150,6 +150,8 @@ def elements_of(text, at, index):
 
 def json_extracted(line, extractions):
     """Yield each wanted label: "" where the path leads nowhere, to null or a fault."""
+    if not line:
+        return
     if line[skip_space(line, 0) :][:1] != "{":
         raise ParseStopped
     stopped = None

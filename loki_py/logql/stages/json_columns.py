@@ -112,7 +112,7 @@ class FieldDecoder:
         for row, line in enumerate(lines.to_list()):
             try:
                 objects.append(decode(line))
-            except (msgspec.DecodeError, UnicodeEncodeError):
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
                 sure[row] = False
                 objects.append(empty)
         columns = {}

@@ -13,16 +13,20 @@ from loki_py.logql.exec.frame import (
     NULL,
     Frame,
     Mask,
+    constant,
 )
 from loki_py.logql.stages.extraction import (
     Cells,
     Found,
     finish,
+    is_wanted_stem,
     row_numbers,
     series_of,
     taken_mask,
+    without_taken,
 )
 from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
+from loki_py.logql.stages.json_paths import Path, PathReader
 from loki_py.logql.stages.json_scan import (
     JsonInvalid,
     flatten,
@@ -157,23 +161,55 @@ def _scanned(frame: Frame, rows: Mask, wants: Wants) -> tuple[Cells, dict[int, s
 
 def _expressions(stage: ast.JsonParser, wants: Wants) -> Apply:
     """Set one label for each expression, "" where the line has no such value."""
+    required = wants.hints.required
+    if required is not None and not required:
+        return lambda _: None
+    names = [one.name for one in stage.extractions]
+    paths = [one.path for one in stage.extractions]
+    reader = PathReader(paths)
 
     def apply(frame: Frame) -> None:
-        cells: Cells = {e.name: [""] * len(frame) for e in stage.extractions}
+        unread = np.ones(len(frame), dtype=np.bool_)
+        columns = [constant(None, len(frame))] * len(paths)
+        if reader.is_usable:
+            columns, sure = reader.values(frame.lines)
+            unread = ~sure
         failed: dict[int, str] = {}
-        for row, line in enumerate(frame.lines.to_list()):
-            if not line.startswith(_JSON_STARTS):
-                failed[row] = ""
-                for values in cells.values():
-                    values[row] = None
-                continue
-            for extraction in stage.extractions:
-                try:
-                    found = value_of(line, extraction.path)
-                except JsonInvalid as error:
-                    failed.setdefault(row, str(error))
-                else:
-                    cells[extraction.name][row] = found
-        finish(frame, series_of(cells), wants, failed=failed, error=JSON_ERROR)
+        if unread.any():
+            rows = np.flatnonzero(unread)
+            lines = frame.lines.gather(pl.Series(rows)).to_list()
+            cells, faults = _values_of_lines(lines, paths)
+            failed = {int(rows[at]): fault for at, fault in faults.items()}
+            columns = [
+                column.scatter(pl.Series(rows), pl.Series(values, dtype=pl.String))
+                for column, values in zip(columns, cells, strict=True)
+            ]
+        found = {
+            name: without_taken(frame, name, column)
+            for name, column in zip(names, columns, strict=True)
+            if is_wanted_stem(name, wants)
+        }
+        finish(frame, found, wants, failed=failed, error=JSON_ERROR)
 
     return apply
+
+
+def _values_of_lines(
+    lines: Sequence[str], paths: Sequence[Path]
+) -> tuple[list[list[str | None]], dict[int, str]]:
+    """Return the values at each path, read line by line, and why lines failed."""
+    columns: list[list[str | None]] = [[""] * len(lines) for _ in paths]
+    failed: dict[int, str] = {}
+    for row, line in enumerate(lines):
+        if not line.startswith(_JSON_STARTS):
+            if line:
+                failed[row] = ""
+            for column in columns:
+                column[row] = None
+            continue
+        for column, path in zip(columns, paths, strict=True):
+            try:
+                column[row] = value_of(line, path)
+            except JsonInvalid as error:
+                failed.setdefault(row, str(error))
+    return columns, failed

@@ -1,0 +1,75 @@
+"""Values at paths, read by column, are what reading the lines one by one finds."""
+
+import json
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from logql_exec.engine import ask, batch, lines
+from logql_exec.test_field_columns import json_lines
+
+from loki_py.logql.stages.json_paths import PathReader
+from loki_py.logql.stages.json_scan import value_of
+
+PATHS = [("a",), ("a", "b"), ("a", 0), ("a", 1, "level"), ("level",), ("a.b",), (0,)]
+KEYS = st.sampled_from(["a", "b", "level", "a.b", "é", 'q"'])
+DOCUMENTS = st.recursive(
+    st.sampled_from([None, True, 1.5, "", "x", 'a"\\\n', "ü", -7]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+INDENTS = st.sampled_from([None, 1])
+
+
+def check(texts):
+    reader = PathReader(PATHS)
+
+    columns, sure = reader.values(pl.Series(texts, dtype=pl.String))
+
+    for i in sure.nonzero()[0].tolist():
+        got = [column[i] for column in columns]
+        assert got == [value_of(texts[i], path) for path in PATHS], texts[i]
+    return sure
+
+
+@given(st.lists(json_lines(), max_size=6))
+def test_paths_are_right_where_sure(texts):
+    """Damaged lines are not sure, or right."""
+    check(texts)
+
+
+@given(st.lists(st.tuples(DOCUMENTS, INDENTS, st.booleans()), max_size=6))
+def test_sound_objects_are_sure_unless_spelled_with_escapes(documents):
+    """Whatever is nested in them; and what they hold is right."""
+    texts = [
+        json.dumps(one, indent=indent, ensure_ascii=ascii_only)
+        for one, indent, ascii_only in documents
+    ]
+
+    sure = check(texts)
+
+    for text, is_sure in zip(texts, sure.tolist(), strict=True):
+        repeats = any(text.count(f'"{key}"') > 1 for key in ("a", "b", "level", "a.b"))
+        if text.startswith("{") and "\\u" not in text and not repeats:
+            assert is_sure, text
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '{"a":1} x'])
+def test_line_that_may_be_read_otherwise_is_not_sure(text):
+    """A key that stands there twice, an escaped key, more than one value."""
+    _, sure = PathReader([("a",)]).values(pl.Series([text]))
+
+    assert not sure.any()
+
+
+def test_deeply_nested_line_is_answered():
+    """A document deeper than the stack is read by who needs no stack."""
+    deep = '{"a":' + "[" * 20_000 + "]" * 20_000 + ',"b":"x"}'
+    store = batch([({"app": "a"}, 1, deep)])
+
+    for stage in ('json b="b"', "json"):
+        found = lines(ask(f'{{app="a"}} | {stage} | b="x"', store))
+        assert list(found) == [(("app", "a"), ("b", "x"))]
