@@ -30,6 +30,7 @@ from loki_py.api.server import AsgiApp, new_server
 from loki_py.api.tail import TAIL_ROUTES, TailRoute
 from loki_py.app.cluster import AloneView, Cluster, retained, terminate
 from loki_py.app.data_lock import DataLock
+from loki_py.app.machine import memory_bytes, with_bounded_heads
 from loki_py.app.membership import Shutdown
 from loki_py.app.otlp import exports_of, otlp_grpc_of
 from loki_py.app.patterns import PatternParts, pattern_parts_of, pattern_routes_of
@@ -373,7 +374,7 @@ def _ingester(common: _Common, store: ObjectStore) -> Ingester:
     wal_folder = Path(config.wal_directory)
     settings = IngesterSettings(
         instance_id=instance_id_of(config.common.instance_id),
-        config=config.ingester,
+        config=with_bounded_heads(config.ingester, memory_bytes()),
         wal_folder=wal_folder,
         block_folder=Path(config.block_directory),
         flush_folder=Path(config.common.path_prefix) / "flush",

@@ -162,8 +162,9 @@ class IngesterConfig(Section):
             to their next owners where they are no more than this; 0 uploads all.
         unordered_window_ns: how far behind its stream's newest entry an entry
             may be; 0 means no window, every entry is taken.
-        memory_bytes_max: bytes of heads and pushes in flight beyond which
-            pushes are refused; 0 means a share of the machine's memory.
+        memory_bytes_max: what heads take together, those included that wait for
+            the disk; a larger `head_bytes_max` is lowered to a third of it. Beyond
+            it pushes wait and are refused. 0 means a quarter of the memory there is.
         disk_ratio_max: share of the file system in use beyond which pushes
             are refused.
     """
