@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -31,6 +32,9 @@ from loki_py.runtime.clock import Clock
 from loki_py.runtime.lifecycle import ReadinessCheck, Service
 from loki_py.transport.grpc_names import host_port
 from loki_py.transport.pattern_source import ServedIngester
+
+if TYPE_CHECKING:
+    from loki_py.transport.pool import IngesterPool
 
 INDEX_MARGIN_NS = 5_000_000_000
 """Between the moment at which every querier must know of a flush, and the one
@@ -152,14 +156,8 @@ class Cluster:
         self._kv = _kv_of(config)
         self._ring = DataRing(self._kv, self._settings("ingester"), clock=clock)
         factor = config.common.replication_factor
-        from loki_py.transport.pool import IngesterPool  # noqa: PLC0415  # see _kv_of
-
-        self._pool = IngesterPool(
-            config.ingester_client,
-            clock=clock,
-            local={} if served is None else {instance_id: served},
-            compares=factor > 1,
-        )
+        local = {} if served is None else {instance_id: served}
+        self._pool = _pool_of(config, clock, local)
         self.sink = ReplicatedSink(
             self._ring,
             self._pool.client_of,
@@ -321,6 +319,19 @@ def retained(config: Config) -> Config:
 def terminate() -> None:
     """End this process as SIGTERM does."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _pool_of(
+    config: Config, clock: Clock, local: dict[str, ServedIngester]
+) -> "IngesterPool":
+    from loki_py.transport.pool import IngesterPool  # noqa: PLC0415  # see _kv_of
+
+    return IngesterPool(
+        config.ingester_client,
+        clock=clock,
+        local=local,
+        compares=config.common.replication_factor > 1,
+    )
 
 
 def _kv_of(config: Config) -> KvStore:
