@@ -9,17 +9,17 @@ Blocking, for worker threads, several at once. What is kept is bounded.
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from loki_py.errors import CorruptData
 from loki_py.ingester.blockstore import LocalFile, TenantPart
 from loki_py.ingester.selection import FIRST_NS, LAST_NS, Wanted
+from loki_py.ingester.stream_table import Refs
 from loki_py.model.batch import EntryBatch, concat
 from loki_py.model.scan import Columns
-from loki_py.wire.cells import Cells, added, at_most, cells_of
+from loki_py.wire.cells import SHIFT_MIN, Cells, added, at_most, cells_of, shift_of
 
 KEPT_CELLS_MAX = 2_000_000
 """Cells that are kept, of 28 bytes each."""
@@ -56,23 +56,26 @@ class CellBook:
         self._kept_cells = 0
         self._lock = threading.Lock()
 
-    def cells_of(self, held: Held) -> Cells | None:
+    def cells_of(self, held: Held, cells_max: int) -> Cells | None:
         """Return the cells of what was found; streams are positions in `wanted`.
 
-        Slices that the scan cuts are counted whole. None where a block is damaged:
-        whoever reads it is told.
+        Slices that the scan cuts are counted whole. They are so long that there
+        are at most `cells_max` cells, or the longest. None where a block is
+        damaged: whoever reads it is told.
         """
+        found: list[tuple[Cells, Refs | None]] = []
         try:
-            found = [
-                _wanted_of(self._of_file(held.tenant, local), held.wanted, part.refs)
-                for local, part in held.files
-            ]
+            for local, part in held.files:
+                found.append((self._of_file(held.tenant, local), part.refs))
         except CorruptData:
             return None
         for number, pieces in held.heads:
-            cells = self._of_head(("head", held.tenant, number), pieces)
-            found.append(_wanted_of(cells, held.wanted, None))
-        return added(found)
+            key = ("head", held.tenant, number)
+            found.append((self._of_head(key, pieces), None))
+        shift = _shift_of([cells for cells, _ in found], held.wanted, cells_max)
+        return added(
+            [_wanted_of(cells, held.wanted, refs, shift) for cells, refs in found]
+        )
 
     def _of_file(self, tenant: str, local: LocalFile) -> Cells:
         """Return the cells of a tenant's part of a file, by position there."""
@@ -125,27 +128,35 @@ class CellBook:
                 self._kept_cells -= len(dropped)
 
 
-def _wanted_of(
-    cells: Cells, wanted: Wanted, refs: "npt.NDArray[np.uint32] | None"
-) -> Cells:
+def _shift_of(found: Sequence[Cells], wanted: Wanted, cells_max: int) -> int:
+    """Return how long slices must be for all cells of the scan to be few."""
+    held = [cells for cells in found if len(cells)]
+    if not held:
+        return SHIFT_MIN
+    first = min(int(cells.slice.min()) << cells.shift for cells in held)
+    last = max(int(cells.slice.max()) << cells.shift for cells in held)
+    return shift_of(
+        max(first, wanted.start_ns),
+        min(last, wanted.end_ns),
+        slices_max=cells_max // max(len(wanted.streams), 1),
+    )
+
+
+def _wanted_of(cells: Cells, wanted: Wanted, refs: Refs | None, shift: int) -> Cells:
     """Return the cells of wanted streams and times, by position in `wanted`.
 
     Args:
         refs: by position in `cells`; None where these are refs themselves.
+        shift: slices are at least so long.
     """
+    cells = cells.coarser(max(shift, cells.shift))
     ref = cells.stream if refs is None else refs[cells.stream]
     local = wanted.local_of_ref[ref]
     first = wanted.start_ns >> cells.shift
     last = (wanted.end_ns - 1) >> cells.shift
     chosen = (local >= 0) & (cells.slice >= first) & (cells.slice <= last)
     found = cells.take(chosen)
-    return Cells(
-        found.shift,
-        local[chosen].astype(np.uint32),
-        found.slice,
-        found.count,
-        found.total,
-    )
+    return replace(found, stream=local[chosen].astype(np.uint32))
 
 
 def _behind(pieces: Sequence[EntryBatch], rows: int) -> list[EntryBatch]:

@@ -23,6 +23,7 @@ from loki_py.ring.replication import ReadOutcome, ReadSet, ReadTracker
 from loki_py.runtime.clock import Clock
 from loki_py.transport.abc import InstanceLost, Selection
 from loki_py.transport.pattern_source import HeldPatterns, ReadSource
+from loki_py.wire.cells import CELLS_MAX
 
 T = TypeVar("T")
 
@@ -191,7 +192,7 @@ async def _units_of(selections: Sequence[Selection]) -> list[ScanUnit]:
 def _shared_out(selections: Sequence[Selection]) -> list[ScanUnit]:
     replicas = []
     for each in selections:
-        cells = None if each.cells is None else each.cells()
+        cells = None if each.cells is None else each.cells(CELLS_MAX)
         if cells is None:
             return [unit for each in selections for unit in each.units]
         replicas.append(Replica(each.units, each.streams, cells))

@@ -22,9 +22,14 @@ from loki_py.wire.cells import Cells
 SPANS_MAX = 32
 """Spans in which replicas differ; beyond, near ones become one."""
 
+SPREAD_ROWS_MIN = 4_000_000
+"""Of fewer entries one of those that hold all is asked: every further one costs
+more than it helps."""
+
 FIRST_NS = np.iinfo(np.int64).min
 END_NS = np.iinfo(np.int64).max
 
+_FRACTIONS = 1 << 20
 _Ints = npt.NDArray[np.int64]
 
 
@@ -104,6 +109,9 @@ class _Table:
         equal[1:] = changes | ((count[1:] == count[:-1]) & (total[1:] == total[:-1]))
         agrees = np.logical_and.reduceat(equal, starts)
         fraction = _fractions(numbers, replicas)
+        if int(count.sum()) < SPREAD_ROWS_MIN * len(cells):
+            # By the first stream, so that questions go to all, equal ones to one.
+            fraction[:] = _fraction_of(replicas)
         return cls(stream, slices, replica, starts, agrees, fraction, len(cells))
 
     def owners(self) -> _Ints:
@@ -154,6 +162,12 @@ def _fractions(
     place = np.empty(streams_count)
     place[np.argsort(prints, kind="stable")] = np.arange(streams_count)
     return place / max(streams_count, 1)
+
+
+def _fraction_of(replicas: Sequence[Replica]) -> float:
+    """Return a number in [0, 1), the same for the same streams."""
+    least = min(each.fingerprint for own in replicas for each in own.streams)
+    return least % _FRACTIONS / _FRACTIONS
 
 
 def _spans_of(doubtful: _Ints, shift: int) -> tuple[Spans, Spans]:

@@ -107,7 +107,8 @@ class Selection:
         missing: what the ingester once held and cannot read any more, in words.
         streams: the label sets that cells refer to.
         cells: what the units hold, in sums, to compare replicas by; None where
-            they must be compared by their entries. Blocking.
+            they must be compared by their entries. Takes how many there may be,
+            unless there are more streams. Blocking.
         ingesters_count: how many answered.
     """
 
@@ -116,7 +117,7 @@ class Selection:
     chunks_matched: int = 0
     missing: tuple[str, ...] = ()
     streams: Sequence[LabelSet] = ()
-    cells: Callable[[], Cells | None] | None = None
+    cells: Callable[[int], Cells | None] | None = None
     ingesters_count: int = 1
 
 

@@ -185,7 +185,7 @@ class GrpcIngester:
             answer.chunks_matched,
             missing,
             streams=units[0].streams,
-            cells=lambda: cells,
+            cells=lambda _: cells,
         )
 
     async def series(

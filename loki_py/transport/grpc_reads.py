@@ -22,7 +22,7 @@ from loki_py.transport.read_unit import (
 from loki_py.transport.sessions import Distinct, Session, Sessions
 from loki_py.transport.tenants import check_tenant
 from loki_py.wire import messages as wire
-from loki_py.wire.cells import Cells, at_most
+from loki_py.wire.cells import CELLS_MAX, Cells
 from loki_py.wire.digests import KIND
 from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_select import (
@@ -41,9 +41,6 @@ MAPS_AHEAD = 2
 
 ANSWER_BYTES = 1 << 20
 """Partial results are sent when there is so much of them."""
-
-CELLS_MAX = 32_768
-"""Cells of one selection, unless there are more streams."""
 
 Call: TypeAlias = Any
 
@@ -213,8 +210,7 @@ def _cells_of(found: Selection) -> Cells | None:
         return None
     if any(unit.streams is not found.streams for unit in found.units):
         return None
-    cells = found.cells()
-    return None if cells is None else at_most(cells, CELLS_MAX)
+    return found.cells(CELLS_MAX)
 
 
 def _summed(all_stats: Sequence[ReadStats]) -> ReadStats:

@@ -25,6 +25,9 @@ SHIFT_MIN = 33
 SHIFT_MAX = 43
 """The longest: 2.4 hours."""
 
+CELLS_MAX = 4_096
+"""Cells that are told of one selection, unless there are more streams."""
+
 _Ints = npt.NDArray[np.int64]
 _Sums = npt.NDArray[np.uint64]
 
@@ -50,8 +53,8 @@ class Cells:
     def __len__(self) -> int:
         return len(self.slice)
 
-    def take(self, chosen: "npt.NDArray[np.bool_]") -> "Cells":
-        """Return the cells where `chosen` is true."""
+    def take(self, chosen: "npt.NDArray[np.bool_ | np.intp]") -> "Cells":
+        """Return the chosen cells, by mask or position."""
         return Cells(
             self.shift,
             self.stream[chosen],
@@ -114,25 +117,54 @@ def added(parts: Sequence[Cells]) -> Cells:
 
 def at_most(cells: Cells, cells_max: int) -> Cells:
     """Return the same in slices so long that there are few cells, or the longest."""
-    while len(cells) > cells_max and cells.shift < SHIFT_MAX:
-        cells = cells.coarser(cells.shift + 1)
-    return cells
+    if len(cells) <= cells_max:
+        return cells
+    streams_count = int((cells.stream[1:] != cells.stream[:-1]).sum()) + 1
+    first, last = int(cells.slice.min()), int(cells.slice.max())
+    shift = shift_of(
+        first << cells.shift,
+        last << cells.shift,
+        slices_max=cells_max // streams_count,
+    )
+    return cells.coarser(max(shift, cells.shift))
+
+
+def shift_of(start_ns: int, end_ns: int, *, slices_max: int) -> int:
+    """Return the shortest slices of which a span of time has at most so many."""
+    for shift in range(SHIFT_MIN, SHIFT_MAX):
+        if (end_ns >> shift) - (start_ns >> shift) < slices_max:
+            return shift
+    return SHIFT_MAX
 
 
 def _summed(
     shift: int, stream: StreamIndex, slices: _Ints, count: _Ints, total: _Sums
 ) -> Cells:
-    """Return each stream and slice once; neighbours are added before all are sorted."""
+    """Return each stream and slice once, in order.
+
+    Neighbours are added before all are sorted, which mostly they are already.
+    """
+    cells = Cells(shift, stream, slices, count, total)
     if not len(slices):
-        return Cells(shift, stream, slices, count, total)
-    for is_sorted in (False, True):
-        if is_sorted:
-            order = np.lexsort((slices, stream))
-            stream, slices = stream[order], slices[order]
-            count, total = count[order], total[order]
-        changes = (stream[1:] != stream[:-1]) | (slices[1:] != slices[:-1])
-        starts = np.flatnonzero(np.concatenate(([True], changes)))
-        stream, slices = stream[starts], slices[starts]
-        count = np.add.reduceat(count, starts)
-        total = np.add.reduceat(total, starts)
-    return Cells(shift, stream, slices, count, total)
+        return cells
+    cells = _neighbours_added(cells)
+    later = (cells.stream[1:] > cells.stream[:-1]) | (
+        (cells.stream[1:] == cells.stream[:-1]) & (cells.slice[1:] > cells.slice[:-1])
+    )
+    if later.all():
+        return cells
+    order = np.lexsort((cells.slice, cells.stream))
+    return _neighbours_added(cells.take(order))
+
+
+def _neighbours_added(cells: Cells) -> Cells:
+    stream, slices = cells.stream, cells.slice
+    changes = (stream[1:] != stream[:-1]) | (slices[1:] != slices[:-1])
+    starts = np.flatnonzero(np.concatenate(([True], changes)))
+    return Cells(
+        cells.shift,
+        stream[starts],
+        slices[starts],
+        np.add.reduceat(cells.count, starts),
+        np.add.reduceat(cells.total, starts),
+    )

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from fakes.ingesters import batch_of, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.scan import BatchUnit, Columns, ReadStats, Scan
+from loki_py.querier import shares
 from loki_py.querier.merge import distinct_units, merged
 from loki_py.querier.shares import SPANS_MAX, Replica, shared_out
 from loki_py.wire.cells import SHIFT_MIN, added, cells_of
@@ -47,8 +49,16 @@ def read(units):
     return sorted(row for rows in found for row in rows)
 
 
-def test_equal_replicas_are_read_once_and_not_compared():
+def test_few_entries_are_asked_of_one_replica():
+    units = shared_out([replica_of(ROWS, name=f"i-{n}") for n in range(3)])
+
+    assert len(units) == 1
+    assert read(units) == rows_of(batch_of(ROWS))
+
+
+def test_equal_replicas_are_read_once_and_not_compared(monkeypatch):
     """The shares together are the entries; nobody's overlaps another's."""
+    monkeypatch.setattr(shares, "SPREAD_ROWS_MIN", 0)
     units = shared_out(
         [replica_of(ROWS[:40], ROWS[40:], name=f"i-{n}") for n in range(3)]
     )
@@ -103,6 +113,7 @@ def test_many_differences_are_compared_in_few_spans():
 
 @settings(max_examples=25, deadline=None)
 @given(
+    st.booleans(),
     st.lists(
         st.lists(
             st.sets(st.integers(0, len(ROWS) - 1), min_size=1, max_size=40),
@@ -111,9 +122,9 @@ def test_many_differences_are_compared_in_few_spans():
         ),
         min_size=2,
         max_size=4,
-    )
+    ),
 )
-def test_whatever_replicas_hold_each_entry_comes_once(held):
+def test_whatever_replicas_hold_each_entry_comes_once(spreads, held):
     """Entries that only one has, that one has twice, or that all have."""
     replicas = [
         replica_of(*([ROWS[n] for n in sorted(rows)] for rows in pieces), name=f"i-{i}")
@@ -121,5 +132,7 @@ def test_whatever_replicas_hold_each_entry_comes_once(held):
     ]
     expected = {n for pieces in held for rows in pieces for n in rows}
 
-    found = read(merged(shared_out(replicas), SCAN))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(shares, "SPREAD_ROWS_MIN", 0 if spreads else 1_000)
+        found = read(merged(shared_out(replicas), SCAN))
     assert found == rows_of(batch_of([ROWS[n] for n in sorted(expected)]))
