@@ -37,6 +37,9 @@ from loki_py.logql.regexps import RegexpInvalid, compile_regexp
 from loki_py.logql.template.errors import TemplateInvalid
 from loki_py.logql.template.template import compile_template
 
+TEMPLATE_CHARS_MAX = 16_384
+"""Longer templates would take too long to compile."""
+
 _ERROR_LABEL = "__error__"
 _BARRIERS = (LineFormat, UnpackParser, Decolorize)
 """Stages that change the line; filters are evaluated in one go between them."""
@@ -166,6 +169,10 @@ def _check_label_format(stage: LabelFormat) -> None:
 
 
 def _check_template(source: str, *, name: str, what: str) -> None:
+    if len(source) > TEMPLATE_CHARS_MAX:
+        raise _StageInvalid(
+            f"{what} has {len(source)} characters; limit is {TEMPLATE_CHARS_MAX}"
+        )
     try:
         compile_template(source, name=name)
     except TemplateInvalid as error:

@@ -10,6 +10,9 @@ from loki_py.logql.tokens import RANK, Kind, Token
 DEPTH_MAX = 100
 """How deep parentheses, calls and chains of operators may nest in a query."""
 
+TOKENS_MAX = 8_000
+"""Tokens of one query: reading more would hold up everybody else's requests."""
+
 EXPECTED_MAX = 4
 """An error message names the tokens that would do only up to this many."""
 
@@ -26,6 +29,7 @@ class Cursor:
         self._lexer = Lexer(text)
         self._ahead: Token | None = None
         self._depth = 0
+        self._tokens_count = 0
 
     def at(self, kind: Kind) -> bool:
         """Return whether the current token is of the kind."""
@@ -39,6 +43,11 @@ class Cursor:
     def peek(self) -> Token:
         """Return the next token and leave it."""
         if self._ahead is None:
+            self._tokens_count += 1
+            if self._tokens_count > TOKENS_MAX:
+                raise QueryInvalid(
+                    f"parse error : query has more than {TOKENS_MAX} tokens"
+                )
             self._ahead = self._lexer.next()
         return self._ahead
 

@@ -27,6 +27,9 @@ class Capture:
         return f"<{self.name or '_'}>"
 
 
+PATTERN_CHARS_MAX = 16_384
+"""Longer patterns are refused before they are taken apart."""
+
 PatternPart: TypeAlias = str | Capture
 """A literal (never empty) or a capture."""
 
@@ -38,6 +41,10 @@ def parse_pattern(text: str) -> tuple[PatternPart, ...]:
 
     Raises: PatternInvalid.
     """
+    if len(text) > PATTERN_CHARS_MAX:
+        raise PatternInvalid(
+            f"{len(text)} characters; limit is {PATTERN_CHARS_MAX}: invalid expression"
+        )
     parts = _parts_of(text)
     names = [part.name for part in parts if isinstance(part, Capture) and part.name]
     if not names:

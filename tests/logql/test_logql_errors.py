@@ -124,6 +124,27 @@ def test_deep_query_is_refused(query):
     assert error_of(query) == "parse error : query nests deeper than 100 levels"
 
 
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ('{a="b"}' + '|="x"' * 4_000, "query has more than 8000 tokens"),
+        ('{a="b"}|drop ' + "a," * 5_000 + "a", "query has more than 8000 tokens"),
+        (
+            '{a="b"}|line_format "' + "{{.a}}" * 3_000 + '"',
+            "line template has 18000 characters; limit is 16384",
+        ),
+        (
+            '{a="b"}|pattern "' + "<a> " * 5_000 + '"',
+            "20000 characters; limit is 16384",
+        ),
+    ],
+    ids=["stages", "names", "template", "pattern"],
+)
+def test_query_that_takes_long_to_read_is_refused(query, error):
+    """A limit of ours: everybody else waits while a query is read."""
+    assert error in error_of(query)
+
+
 def test_query_that_is_no_unicode_is_refused():
     assert error_of('{a="\ud800"}') == "parse error : invalid UTF-8 encoding"
 
