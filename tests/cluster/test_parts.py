@@ -6,7 +6,15 @@ import urllib.parse
 from collections import Counter
 
 import pytest
-from cluster.harness import Cluster, Load, check_found, check_ring, told, until
+from cluster.harness import (
+    NS_PER_S,
+    Cluster,
+    Load,
+    check_found,
+    check_ring,
+    told,
+    until,
+)
 from websockets.sync.client import connect
 
 NAMES = ("ingester-0", "ingester-1", "ingester-2")
@@ -14,7 +22,8 @@ NAMES = ("ingester-0", "ingester-1", "ingester-2")
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with Cluster(tmp_path_factory.mktemp("parts")) as cluster:
+    folder = tmp_path_factory.mktemp("parts")
+    with Cluster(folder, **{"pattern_ingester.enabled": "true"}) as cluster:
         yield cluster
 
 
@@ -69,6 +78,37 @@ def _lines_of(tail, load):
             for ns, line in stream["values"]
         ]
     return found
+
+
+def test_patterns_of_replicas_are_counted_once(cluster):
+    """Three ingesters count each line; before and after a flush it is one line."""
+    distributor, querier = cluster.nodes["distributor-0"], cluster.nodes["querier-0"]
+    start_ns = time.time_ns() - 60 * NS_PER_S
+    streams = [
+        (
+            {"test": "patterns", "stream": str(stream)},
+            [(time.time_ns(), f"order {n} took {n * 7} ms") for n in range(100, 120)],
+        )
+        for stream in range(5)
+    ]
+    with distributor.api() as api:
+        assert api.push(streams).status == 204
+
+    def counted():
+        with querier.api() as api:
+            answer = api.get(
+                "/loki/api/v1/patterns", query='{test="patterns"}', start=start_ns
+            )
+        return {
+            each["pattern"]: sum(count for _, count in each["samples"])
+            for each in answer.data()
+        }
+
+    until(lambda: counted() == {"order <_> took <_> ms": 100})
+    for name in NAMES:
+        with cluster.nodes[name].api() as api:
+            api.flush()
+        assert counted() == {"order <_> took <_> ms": 100}
 
 
 @pytest.mark.nightly
