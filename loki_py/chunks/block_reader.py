@@ -19,6 +19,7 @@ from loki_py.errors import BadMagic, CorruptData
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, StreamRuns
+from loki_py.model.views import ROOT_BYTES_MAX
 
 _Ints = npt.NDArray[np.int64]
 
@@ -243,7 +244,10 @@ class BlockFile:
         line = None
         if columns.line:
             lines = self._section(FrameKind.LINES, part.block)
-            line = selection.of_column(lines.column(0))
+            if columns.in_place and self.file_bytes <= ROOT_BYTES_MAX:
+                line = selection.in_place(lines.column(0), self._buffer)
+            else:
+                line = selection.of_column(lines.column(0))
         metadata, rest = self._metadata(part.block, selection, columns)
         return EntryBatch(
             self.streams(part.tenant),

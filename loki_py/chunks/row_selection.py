@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loki_py.model.batch import Rows, StreamIndex, Timestamps
+from loki_py.model.batch import Rows, StreamIndex, Timestamps, offsets_of
+from loki_py.model.views import viewed_in
 
 _Ints = npt.NDArray[np.int64]
 
@@ -35,6 +36,17 @@ class RowSelection:
         if self.rows is None:
             return values.slice(self.start, self.end - self.start)
         return values.take(pa.array(self.rows))
+
+    def in_place(self, values: "pa.LargeStringArray", root: "pa.Buffer") -> "pa.Array":
+        """Return the selected rows of a column as views of `root`, which holds it."""
+        offsets = offsets_of(values)
+        offsets = offsets + (values.buffers()[2].address - root.address)
+        if self.rows is None:
+            offsets = offsets[self.start : self.end + 1]
+            start, end = offsets[:-1], offsets[1:]
+        else:
+            start, end = offsets[self.rows], offsets[self.rows + 1]
+        return viewed_in(root, start, end - start)
 
 
 def select_rows(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loki_py.model import views
 from loki_py.model.labels import LabelSet
 
 StreamIndex: TypeAlias = npt.NDArray[np.uint32]
@@ -32,7 +33,8 @@ class EntryBatch:
         streams: the label sets that the rows refer to; rows need not cover all.
         stream: uint32[n], row to position in `streams`.
         timestamp_ns: int64[n].
-        line: large_string[n]; None where the reader asked not to load lines.
+        line: large_string[n], or string_view[n] where the reader asked for lines in
+            place; None where it asked not to load lines.
         metadata: name to nullable large_string[n]; null means the entry has no
             such name, "" is a value. At most METADATA_COLUMNS_MAX names.
         metadata_rest: map<large_string, large_string>[n] with the names beyond
@@ -42,7 +44,7 @@ class EntryBatch:
     streams: Sequence[LabelSet]
     stream: StreamIndex
     timestamp_ns: Timestamps
-    line: "pa.LargeStringArray | None"
+    line: "pa.LargeStringArray | pa.StringViewArray | None"
     metadata: Mapping[str, "pa.LargeStringArray"] = field(default_factory=dict)
     metadata_rest: "pa.MapArray | None" = None
 
@@ -85,7 +87,9 @@ class EntryBatch:
         """Return the given rows, in the given order."""
         index = pa.array(rows)
         return self._with_columns(
-            self.stream[rows], self.timestamp_ns[rows], lambda c: c.take(index)
+            self.stream[rows],
+            self.timestamp_ns[rows],
+            lambda c: views.taken(c, rows) if views.is_viewed(c) else c.take(index),
         )
 
     def filter(self, mask: npt.NDArray[np.bool_]) -> "EntryBatch":
@@ -119,7 +123,9 @@ class EntryBatch:
 
 
 def value_bytes_of(values: "pa.LargeStringArray") -> npt.NDArray[np.int64]:
-    """Return the byte length of each value of a large_string array, null is 0."""
+    """Return the byte length of each value of a text array, null is 0."""
+    if views.is_viewed(values):
+        return views.lengths_of(values)
     offsets = offsets_of(values)
     lengths = np.diff(offsets)
     if values.null_count:
@@ -128,8 +134,8 @@ def value_bytes_of(values: "pa.LargeStringArray") -> npt.NDArray[np.int64]:
 
 
 def total_bytes_of(values: "pa.LargeStringArray") -> int:
-    """Return the bytes of all values of a large_string array, at once."""
-    if values.null_count:
+    """Return the bytes of all values of a text array, at once."""
+    if values.null_count or views.is_viewed(values):
         return int(value_bytes_of(values).sum())
     offsets = offsets_of(values)
     return int(offsets[-1] - offsets[0])
@@ -180,7 +186,7 @@ def concat(batches: Sequence[EntryBatch]) -> EntryBatch:
         first.streams,
         np.concatenate([batch.stream for batch in batches]),
         np.concatenate([batch.timestamp_ns for batch in batches]),
-        None if lines[0] is None else pa.concat_arrays(lines),
+        None if lines[0] is None else views.joined(lines),
         {
             name: pa.concat_arrays(
                 [batch.metadata.get(name, _nulls(len(batch))) for batch in batches]

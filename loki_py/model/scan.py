@@ -22,10 +22,13 @@ class Columns:
     Attributes:
         line: whether lines are needed.
         metadata: the metadata names needed; ALL_METADATA (None) for all.
+        in_place: whether lines may come as views of where they lie, good for as
+            long as the batch is.
     """
 
     line: bool = True
     metadata: frozenset[str] | None = ALL_METADATA
+    in_place: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,14 @@ def is_wanted_stem(name: str, wants: Wants) -> bool:
     return _is_wanted(name, wants) or _is_wanted(name + DUPLICATE_SUFFIX, wants)
 
 
+def is_of_use(frame: Frame, name: str, wants: Wants) -> bool:
+    """Return whether a raw name may become a label that is wanted, in these rows."""
+    if _is_wanted(name + DUPLICATE_SUFFIX, wants):
+        return True
+    taken = taken_mask(frame, name)
+    return taken is None or not taken.all()
+
+
 def _is_wanted(name: str, wants: Wants) -> bool:
     return wants.label(name) or name in wants.hints.filters
 

@@ -22,6 +22,7 @@ from loki_py.model.batch import Rows
 _SPACE = ord(" ")
 _REPLACEMENT = "\ufffd"
 _REPLACEMENT_FIRST = _REPLACEMENT.encode()[0]
+_UNSEARCHABLE = rf"[\x00-\x1f{_REPLACEMENT}]"
 
 
 def may_be_searched(views: LineViews) -> bool:
@@ -31,11 +32,14 @@ def may_be_searched(views: LineViews) -> bool:
     space does, or the character that stands for bytes that are none, which
     values lose.
     """
-    if views.raw.min() < _SPACE:
-        return False
-    if views.raw.max() < _REPLACEMENT_FIRST:
-        return True
-    return not views.lines.str.contains(_REPLACEMENT, literal=True).any()
+    if views.outside.any():
+        return not views.lines.str.contains(_UNSEARCHABLE).any()
+    extremes = views.extremes()
+    if extremes is not None and extremes[0] >= _SPACE:
+        if extremes[1] < _REPLACEMENT_FIRST:
+            return True
+        return not views.lines.str.contains(_REPLACEMENT, literal=True).any()
+    return not views.lines.str.contains(_UNSEARCHABLE).any()
 
 
 def values_in_lines(views: LineViews, name: str) -> tuple[pl.Series, Mask]:
@@ -44,8 +48,7 @@ def values_in_lines(views: LineViews, name: str) -> tuple[pl.Series, Mask]:
     The name has no `_`, which could stand for another character of the key.
     """
     assert "_" not in name
-    place, found = _places_of(views, name)
-    quote = numbers_of(views.lines.str.find('"', literal=True), len(views.raw))
+    place, found, quote = _places_of(views, name)
     plain = quote >= place
     start = views.start + place + len(name) + 1
     sure = ~views.outside
@@ -69,12 +72,20 @@ def values_in_lines(views: LineViews, name: str) -> tuple[pl.Series, Mask]:
     return values.scatter(closer, near), sure
 
 
-def _places_of(views: LineViews, name: str) -> tuple[Rows, Mask]:
-    """Return where the key stands in each line, the line's length where nowhere."""
+def _places_of(views: LineViews, name: str) -> tuple[Rows, Mask, Rows]:
+    """Return where the key stands in each line, where it does, and the first quote.
+
+    A key that is nowhere stands at the line's length, a quote behind all bytes.
+    """
+    line = pl.col("line").str
+    places = pl.DataFrame({"line": views.lines}).select_seq(
+        line.find(f" {name}=", literal=True).alias("key"),
+        line.find('"', literal=True).alias("quote"),
+    )
     length = views.end - views.start
-    place = views.lines.str.find(f" {name}=", literal=True)
-    begins = views.lines.str.starts_with(f"{name}=").to_numpy()
-    found = place.is_not_null().to_numpy() | begins
-    at = numbers_of(place, 0) + 1
+    begins = views.begins(f"{name}=".encode())
+    found = places["key"].is_not_null().to_numpy() | begins
+    at = numbers_of(places["key"], 0) + 1
     at[begins] = 0
-    return np.where(found, at, length), found
+    quote = numbers_of(places["quote"], len(views.raw))
+    return np.where(found, at, length), found, quote

@@ -18,6 +18,7 @@ from loki_py.logql.stages.extraction import (
     Cells,
     Found,
     finish,
+    is_of_use,
     is_wanted_stem,
     row_numbers,
     series_of,
@@ -58,6 +59,8 @@ def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
         for name in names:
             if not len(frame):
                 return
+            if not is_of_use(frame, name, wants):
+                continue
             if read is None or read.count != len(frame):
                 read = _KeyReader(frame.lines)
             column = _whole_column(frame, read, name, stage, wants)

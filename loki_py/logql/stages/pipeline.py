@@ -117,7 +117,9 @@ class Pipeline:
         if names is not None:
             self._metadata = metadata_sources(names - {ERROR, ERROR_DETAILS})
         self.columns = Columns(
-            line=wants.line or bool(self._line_tests), metadata=self._metadata
+            line=wants.line or bool(self._line_tests),
+            metadata=self._metadata,
+            in_place=True,
         )
 
     def run(self, batch: EntryBatch, table: StreamTable) -> Frame:
