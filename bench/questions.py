@@ -1,6 +1,7 @@
 """The questions of the benchmarks, in LogQL and in VictoriaLogs' LogsQL."""
 
 import json
+import math
 from dataclasses import dataclass, field
 
 from generate import NS_PER_S, Workload
@@ -66,6 +67,14 @@ class Answer:
     lines: int = 0
     series: int = 0
     total: float = field(default=0.0)
+
+    def is_close_to(self, other: "Answer") -> bool:
+        """Tell whether two stores may have said the same, sums of floats apart."""
+        return (
+            self.lines == other.lines
+            and self.series == other.series
+            and math.isclose(self.total, other.total, rel_tol=1e-6, abs_tol=1e-3)
+        )
 
 
 def answer_of(body: bytes) -> Answer:

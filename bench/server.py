@@ -3,6 +3,7 @@
 Figures come from /proc and count the process and all its children.
 """
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -167,8 +168,9 @@ def tree_of(pid: int) -> Iterator[int]:
     """Yield the process and all its descendants."""
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from tree_of(int(child))
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended
+            for child in (task / "children").read_text().split():
+                yield from tree_of(int(child))
 
 
 def cpu_s_of(pid: int) -> float:
