@@ -85,10 +85,10 @@ def grouped(
             found.append(unit)
     for own in apart.values():
         most = min(max(-(-len(own) // groups_min), 1), GROUP_UNITS_MAX)
-        size = 1 if stops_early else most
         at = 0
         while at < len(own):
+            # What is read ahead of the first few is often for nothing.
+            size = min(max(at // groups_min, 1), most) if stops_early else most
             found.append(RemoteGroup(own[at : at + size]))
             at += size
-            size = min(2 * size, most)
     return found

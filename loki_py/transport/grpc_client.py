@@ -54,6 +54,10 @@ from loki_py.wire.messages_select import (
 )
 
 FLUSH_S_MAX = 3_600.0
+
+RELEASE_S = 0.2
+"""How long a session that ended may wait for others to be told of with it."""
+
 _S_PER_NS = 1e-9
 _REJECTIONS = msgspec.json.Decoder(wire.Rejection)
 _TEXTS = {
@@ -122,6 +126,7 @@ class GrpcIngester:
         self._series = channel.unary_unary(names.method_of(names.SERIES))
         self._tail = channel.unary_stream(names.method_of(names.TAIL))
         self._flush = channel.unary_unary(names.method_of(names.FLUSH))
+        self._ended: list[str] = []
         self._releases: set[asyncio.Task[None]] = set()
 
     async def push(self, tenant: str, batch: EntryBatch) -> PushAnswer:
@@ -256,16 +261,22 @@ class GrpcIngester:
             raise InstanceLost(self.instance_id, str(error)) from error
 
     def _released(self, session: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._tell_released(session))
+        self._ended.append(session)
+        if len(self._ended) == 1:
+            asyncio.get_running_loop().call_later(RELEASE_S, self._release_ended)
+
+    def _release_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        task = asyncio.get_running_loop().create_task(self._tell_released(ended))
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
 
-    async def _tell_released(self, session: str) -> None:
-        data = encode_message(wire.ReleaseAsked(session))
+    async def _tell_released(self, sessions: list[str]) -> None:
+        data = encode_message(wire.ReleaseAsked(sessions[0], sessions[1:]))
         try:
             await self._release(data, timeout=self._deadline_s)
         except (grpc.aio.AioRpcError, grpc.aio.UsageError):
-            # It ends by itself when it is not read any more.
+            # They end by themselves when they are not read any more.
             return
 
     async def _called(self, call: Awaitable[bytes]) -> bytes:

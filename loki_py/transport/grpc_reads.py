@@ -165,9 +165,10 @@ class ReadCalls:
                     each.cancel()
 
     async def release(self, data: bytes, _call: Call) -> bytes:
-        """Forget a session."""
+        """Forget sessions."""
         asked, _ = decode_message(data, wire.ReleaseAsked)
-        self.sessions.release(asked.session)
+        for session in (asked.session, *asked.more):
+            self.sessions.release(session)
         return encode_message(wire.Done())
 
     async def _unit_of(

@@ -291,10 +291,11 @@ class MapAnswered(msgspec.Struct):
     stats: dict[str, int] = {}
 
 
-class ReleaseAsked(msgspec.Struct):
-    """Forget a session."""
+class ReleaseAsked(msgspec.Struct, omit_defaults=True):
+    """Forget a session, and more of them."""
 
     session: str
+    more: list[str] = []
 
 
 class SeriesAsked(msgspec.Struct):

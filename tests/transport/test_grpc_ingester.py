@@ -1,7 +1,6 @@
 """An ingester over gRPC answers as the ingester itself does, or says why not."""
 
 import asyncio
-import contextlib
 import gc
 
 import grpc
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pytest
 from fakes.certificates import Authority
 from fakes.ingesters import FakeIngester, batch_of, read_all, rows_of
+from fakes.served import served
 from fakes.wires import Wire
 
 from loki_py.config.grpc_schema import GrpcServerTlsConfig, IngesterClientConfig
@@ -23,13 +23,11 @@ from loki_py.errors import (
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.scan import Columns, ReadStats, Scan
-from loki_py.querier.merge import distinct_units
 from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer
 from loki_py.transport.grpc_names import RECONNECT_MS_MIN
-from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
 from loki_py.transport.pool import IngesterPool
 
 A, B = {"app": "a"}, {"app": "b", "env": 'x"\n'}
@@ -38,30 +36,6 @@ EVERY_APP = (Matcher("app", MatchType.REGEXP, ".+"),)
 
 def scan_of(*, columns=None, literals=(), matchers=EVERY_APP):
     return Scan(matchers, 0, 1_000, columns or Columns(), literals=literals)
-
-
-@contextlib.asynccontextmanager
-async def served(ingester, *, client=None, tls=None):
-    """Yield a client of the ingester, over a real connection."""
-    tls = tls or GrpcServerTlsConfig()
-    server = GrpcServer(
-        ingester,
-        GrpcServerSettings("127.0.0.1", 0, 4 << 20, 100, tls, 0.0),
-        clock=SystemClock(),
-        reason_not_ready=lambda: None,
-        distinct=distinct_units,
-    )
-    await server.start()
-    settings = {"grpc_client_config": {"max_recv_msg_size": 4 << 20}}
-    config = IngesterClientConfig.model_validate(settings | (client or {}))
-    pool = IngesterPool(config, clock=SystemClock())
-    await pool.start()
-    address = f"127.0.0.1:{server.port}"
-    try:
-        yield pool.client_of(InstanceDesc("i-1", address, InstanceState.ACTIVE)), server
-    finally:
-        await pool.stop()
-        await server.stop()
 
 
 async def test_pushed_batch_arrives_as_it_was_sent():
