@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import re2
 
 from loki_py.config.limits import BlockedQuery, Limits
-from loki_py.errors import QueryInvalid, RequestRejected
+from loki_py.errors import LimitExceeded, QueryInvalid, RequestRejected
 from loki_py.logql import ast
 from loki_py.logql import ast_metric as metric
 from loki_py.logql.literals import print_go_duration, print_prometheus_duration
@@ -43,6 +43,8 @@ def check_query(
 
     Raises: RequestRejected.
     """
+    if not limits.query_parallelism_max or not limits.tsdb_query_parallelism_max:
+        raise LimitExceeded("querying is disabled, please contact your Loki operator")
     if any(_blocks(blocked, text, expr, tags) for blocked in limits.blocked_queries):
         raise QueryBlocked("query blocked by policy")
     ranges = list(ranges_of(expr))

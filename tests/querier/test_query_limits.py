@@ -159,3 +159,13 @@ def test_reversed_metadata_times_read_as_gone_data():
         refusal(rules.metadata_span, Limits(), start_ns=2, end_ns=1, now_ns=10)
         == "this data is no longer available, it is past now - max_query_lookback (0s)"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["max_query_parallelism", "tsdb_max_query_parallelism"]
+)
+def test_a_tenant_without_parallelism_may_not_query(name):
+    with pytest.raises(RequestRejected, match="querying is disabled") as caught:
+        check(RATE, **{name: 0})
+
+    assert caught.value.status == 429
