@@ -6,7 +6,7 @@ import pytest
 
 from loki_py.logql.template.errors import TemplateError, TemplateInvalid
 from loki_py.logql.template.execute import STEPS_MAX
-from loki_py.logql.template.template import Field, compile_template
+from loki_py.logql.template.template import compile_template
 
 TIMESTAMP_NS = 1_700_000_000_123_456_789
 LABELS = {
@@ -58,25 +58,6 @@ def test_now_is_given_by_the_caller():
     template = compile_template("{{now | unixEpochNanos}}")
 
     assert template.execute({}, "", 5, now_ns=7) == "7"
-
-
-@pytest.mark.parametrize(
-    ("source", "parts"),
-    [
-        ("", ()),
-        ("text", ("text",)),
-        ("{{.a}}", (Field("a"),)),
-        ("x {{ .a }}{{- .b -}} y", ("x ", Field("a"), Field("b"), "y")),
-        ("{{.a.b}}", None),
-        ("{{.a | ToUpper}}", None),
-        ("{{$x := .a}}", None),
-        ("{{__line__}}", None),
-        ("{{if .a}}b{{end}}", None),
-    ],
-)
-def test_plain_template_is_offered_as_parts(source, parts):
-    """Only texts and plain fields can be filled in for a whole column."""
-    assert compile_template(source).plain_parts == parts
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """`| line_format` and `| label_format`: templates, by column where they are plain."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
@@ -9,30 +8,16 @@ from loki_py.logql import ast
 from loki_py.logql.exec.frame import (
     ERROR,
     ERROR_DETAILS,
-    NULL,
     Frame,
     Mask,
-    constant,
 )
 from loki_py.logql.stages.stage import Apply, Names, Wants
+from loki_py.logql.stages.template_parts import Filled, joined, nodes_in, parts_of
 from loki_py.logql.template.errors import TemplateError
-from loki_py.logql.template.nodes import Dot, FieldPath, Variable
-from loki_py.logql.template.template import LABEL, LINE, Field, compile_template
+from loki_py.logql.template.nodes import Dot, FieldPath, Tree, Variable
+from loki_py.logql.template.template import LABEL, LINE, compile_template
 
 TEMPLATE_ERROR = "TemplateFormatErr"
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """What a template makes of rows.
-
-    Attributes:
-        texts: null where the template failed.
-        details: why it failed; null where it did not.
-    """
-
-    texts: pl.Series
-    details: pl.Series
 
 
 class Filling:
@@ -44,8 +29,8 @@ class Filling:
 
     def __init__(self, source: str, *, name: str) -> None:
         self._template = compile_template(source, name=name)
-        self._parts = self._template.plain_parts
-        self.reads = _names_read(self._template.tree.body)
+        self._parts = parts_of(self._template)
+        self.reads = _names_read(self._template.tree)
         # A constant column says nothing about rows, so defined bodies that
         # read labels make the template read them all.
         if self._template.tree.definitions:
@@ -53,8 +38,10 @@ class Filling:
 
     def fill(self, frame: Frame) -> Filled:
         """Return what the template makes of each row."""
-        if self._parts is not None:
-            return Filled(_joined(self._parts, frame), NULL)
+        if self._parts is not None and len(frame):
+            filled = joined(self._parts, frame, _shown)
+            if filled is not None:
+                return filled
         texts: list[str | None] = []
         details: list[str | None] = []
         lines = [""] * len(frame) if frame.line is None else frame.line.to_list()
@@ -124,24 +111,6 @@ def _set_failures(frame: Frame, filled: Filled) -> None:
         frame.set_error(failed, TEMPLATE_ERROR, filled.details)
 
 
-def _joined(parts: Sequence[str | Field], frame: Frame) -> pl.Series:
-    """Return the literals and label values of each row, joined."""
-    columns = []
-    for part in parts:
-        if isinstance(part, str):
-            columns.append(constant(part, len(frame)))
-            continue
-        values = _shown(frame, part.name)
-        if values is not None:
-            columns.append(values.fill_null(""))
-    if not columns:
-        return constant("", len(frame))
-    out = columns[0]
-    for column in columns[1:]:
-        out = out + column
-    return out
-
-
 def _shown(frame: Frame, name: str) -> pl.Series | None:
     return frame.error_details if name == ERROR_DETAILS else frame.value(name)
 
@@ -181,21 +150,13 @@ def label_reads(stage: ast.LabelFormat) -> Names:
     return frozenset(names)
 
 
-def _names_read(node: object) -> Names:
-    """Return the label names in a template's tree; None where it may read any."""
-    if isinstance(node, Dot) or (isinstance(node, Variable) and node.name == "$"):
-        return None
-    if isinstance(node, FieldPath):
-        return frozenset(node.names[:1])
-    children: Sequence[object] = ()
-    if isinstance(node, tuple):
-        children = node
-    elif is_dataclass(node):
-        children = [getattr(node, field.name) for field in fields(node)]
-    names: frozenset[str] = frozenset()
-    for child in children:
-        read = _names_read(child)
-        if read is None:
-            return None
-        names |= read
-    return names
+def _names_read(tree: Tree) -> Names:
+    """Return the label names that a template reads; None where it may read any."""
+    names = set()
+    for node in nodes_in(tree.body):
+        match node:
+            case Dot() | Variable(_, "$"):
+                return None
+            case FieldPath():
+                names.add(node.names[0])
+    return frozenset(names)

@@ -24,15 +24,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template that can be run over entries, by several threads at once.
-
-    Attributes:
-        plain_parts: the template as texts and labels, where it is no more than
-            that, so that a caller may fill it in for a whole column; else None.
-    """
+    """A template that can be run over entries, by several threads at once."""
 
     tree: Tree
-    plain_parts: tuple[str | Field, ...] | None
 
     def execute(
         self,
@@ -60,18 +54,11 @@ def compile_template(source: str, *, name: str = LINE) -> Template:
 
     Raises: TemplateInvalid.
     """
-    tree = parse_template(source, name=name, functions=FUNCTIONS)
-    return Template(tree, _plain_parts(tree))
+    return Template(parse_template(source, name=name, functions=FUNCTIONS))
 
 
-def _plain_parts(tree: Tree) -> tuple[str | Field, ...] | None:
-    parts = [_plain_part(node) for node in tree.body]
-    if any(part is None for part in parts):
-        return None
-    return tuple(part for part in parts if part is not None)
-
-
-def _plain_part(node: Node) -> str | Field | None:
+def plain_part(node: Node) -> str | Field | None:
+    """Return the text or label that a node is, None where it is more."""
     if isinstance(node, Text):
         return node.text
     if not isinstance(node, Action) or node.pipe.variables:
