@@ -361,6 +361,8 @@ def check_found(load: Load, nodes) -> None:
         assert promised
         assert promised - counts.keys() == set()
         assert counts.keys() - load.sent == set()
+        found = f"{node.name} finds {len(promised)} of {len(promised)} promised lines"
+        print(f"{found}, each once")  # noqa: T201  # the test's figures
 
 
 def check_ring(nodes) -> None:
