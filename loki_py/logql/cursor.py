@@ -10,7 +10,7 @@ from loki_py.logql.tokens import RANK, Kind, Token
 DEPTH_MAX = 100
 """How deep parentheses, calls and chains of operators may nest in a query."""
 
-TOKENS_MAX = 8_000
+TOKENS_MAX = 4_000
 """Tokens of one query: reading more would hold up everybody else's requests."""
 
 EXPECTED_MAX = 4
