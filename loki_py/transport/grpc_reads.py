@@ -151,13 +151,13 @@ class ReadCalls:
                 payload: list[Any] = []
                 size = 0
                 for done in work:
-                    headers, pieces = await done
-                    partials += headers
-                    payload += pieces
-                    size += sum(map(len, pieces))
-                    if size > ANSWER_BYTES:
-                        yield encode_message(wire.MapAnswered(partials), payload)
-                        partials, payload, size = [], [], 0
+                    for header, pieces in await done:
+                        partials.append(header)
+                        payload += pieces
+                        size += sum(map(len, pieces))
+                        if size > ANSWER_BYTES:
+                            yield encode_message(wire.MapAnswered(partials), payload)
+                            partials, payload, size = [], [], 0
                 told = _stats_told(_summed(stats))
                 yield encode_message(wire.MapAnswered(partials, told), payload)
             finally:

@@ -6,7 +6,7 @@ the narrowest type that holds all of a column exactly.
 Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,7 +25,7 @@ from loki_py.wire.messages import (
     RowsTold,
     SamplesTold,
 )
-from loki_py.wire.messages_batch import decode_batch, encode_batch, shape_of
+from loki_py.wire.messages_batch import decode_batch, encode_batch, pieces_of, shape_of
 
 Partial: TypeAlias = LogPartial | tuple[RangePartial, ...]
 Told: TypeAlias = RowsTold | SamplesTold
@@ -42,26 +42,23 @@ _NARROW = (("u1", 1 << 8), ("u2", 1 << 16), ("u4", 1 << 32))
 _COLUMNS_MAX = 8
 
 
-def encode_partial(partial: Partial) -> tuple[list[Told], list[Any]]:
-    """Return the headers of a partial result, and their payloads in order."""
+def encode_partial(partial: Partial) -> Iterator[tuple[Told, Sequence[Any]]]:
+    """Yield header and payload of each piece of a partial result."""
     if isinstance(partial, LogPartial):
-        batch = encode_batch(partial.rows, partial.rows.stream)
-        shape = shape_of(partial.rows)
-        return [RowsTold(shape, len(batch), partial.kept)], [batch]
-    headers: list[Told] = []
-    payload: list[Any] = []
+        kept = partial.kept
+        for rows in pieces_of(partial.rows):
+            batch = encode_batch(rows, rows.stream)
+            yield RowsTold(shape_of(rows), len(batch), kept), [batch]
+            kept = 0
+        return
     for each in partial:
-        block = each.block
-        columns = []
-        for column in (block.series, block.when, *block.fields):
-            told, data = _encoded(column)
-            columns.append(told)
-            payload.append(data)
+        columns = (each.block.series, each.block.when, *each.block.fields)
+        told, payload = zip(*map(_encoded, columns), strict=True)
         failure = "" if each.failure is None else str(each.failure)
         labels = [list(pairs) for pairs in each.labels]
-        rows = len(block.series)
-        headers.append(SamplesTold(labels, rows, columns, each.kept, failure))
-    return headers, payload
+        rows_count = len(each.block.series)
+        header = SamplesTold(labels, rows_count, list(told), each.kept, failure)
+        yield header, payload
 
 
 def decode_partials(

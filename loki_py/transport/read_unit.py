@@ -1,7 +1,6 @@
 """Read units for somebody elsewhere: filtered a first time, in pieces to send."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,7 @@ from loki_py.model.shares import Share
 from loki_py.transport.partials import Told, encode_partial
 from loki_py.wire.digests import Digests, digests_of
 from loki_py.wire.messages import BatchShape, ShareAsked
-from loki_py.wire.messages_batch import encode_batch, shape_of
-
-PIECE_BYTES = 2 << 20
-"""Line and metadata bytes of one message, about."""
+from loki_py.wire.messages_batch import encode_batch, pieces_of, shape_of
 
 
 def read_pieces(
@@ -33,13 +29,7 @@ def read_pieces(
     batch = unit.read(columns, stats)
     if columns.line and literals:
         batch = with_literals(batch, literals)
-    weight = batch.total_metadata_bytes() + 12 * len(batch)
-    if batch.line is not None:
-        weight += batch.total_line_bytes()
-    count = max(-(-weight // PIECE_BYTES), 1)
-    edges = np.linspace(0, len(batch), count + 1).astype(int).tolist()
-    for start, end in pairwise(edges):
-        piece = batch.slice(start, end)
+    for piece in pieces_of(batch):
         yield shape_of(piece), encode_batch(piece, piece.stream)
 
 
@@ -65,12 +55,12 @@ def share_of(asked: ShareAsked, bits: memoryview, streams: Sequence[LabelSet]) -
 
 def map_unit(
     unit: ScanUnit | None, leaf: Leaf, stats: ReadStats
-) -> tuple[list[Told], list[Any]]:
-    """Return what the leaf makes of the rows: headers and payloads. Blocks."""
+) -> list[tuple[Told, Sequence[Any]]]:
+    """Return what the leaf makes of the rows, as headers and payloads. Blocks."""
     if unit is None:
-        return [], []
+        return []
     batch = unit.read(leaf.scan.columns, stats)
-    return encode_partial(leaf.evaluator.map(batch)) if len(batch) else ([], [])
+    return list(encode_partial(leaf.evaluator.map(batch))) if len(batch) else []
 
 
 def with_literals(batch: EntryBatch, literals: Sequence[str]) -> EntryBatch:

@@ -9,8 +9,9 @@
 Pure: bytes and batches in and out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ from loki_py.wire.label_text import parse_labels
 from loki_py.wire.messages import BatchShape
 
 NAMES_MAX = METADATA_COLUMNS_MAX
+
+PIECE_BYTES = 2 << 20
+"""Line and metadata bytes of one message, about."""
+
 _SCHEMAS_CACHED_MAX = 256
 _NEWLINE = b"\n"
 
@@ -76,6 +81,17 @@ def encode_batch(batch: EntryBatch, stream: "npt.NDArray[np.uint32]") -> Any:
         has_rest=batch.metadata_rest is not None,
     )
     return pa.RecordBatch.from_arrays(columns, schema=schema).serialize()
+
+
+def pieces_of(batch: EntryBatch) -> Iterator[EntryBatch]:
+    """Yield the rows in pieces that fit into messages, at least one."""
+    weight = batch.total_metadata_bytes() + 12 * len(batch)
+    if batch.line is not None:
+        weight += batch.total_line_bytes()
+    count = max(-(-weight // PIECE_BYTES), 1)
+    edges = np.linspace(0, len(batch), count + 1).astype(int).tolist()
+    for start, end in pairwise(edges):
+        yield batch.slice(start, end)
 
 
 def encode_own(batch: EntryBatch) -> tuple[Any, bytes, list[int]]:

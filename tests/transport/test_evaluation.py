@@ -70,6 +70,11 @@ def shown(result):
     return data.labels, data.timestamp_ns.tolist(), data.line.to_pylist()
 
 
+def encoded(partial):
+    headers, payload = zip(*encode_partial(partial), strict=True)
+    return list(headers), [column for columns in payload for column in columns]
+
+
 @pytest.mark.parametrize("text", QUERIES)
 async def test_answer_is_the_same_as_of_rows_that_are_here(text):
     """Log and metric queries, and the failures of pipelines."""
@@ -95,6 +100,21 @@ async def test_answer_is_the_same_as_of_rows_that_are_here(text):
 
     assert shown(outcome_of(question, there)) == shown(outcome_of(question, here))
     assert stats.head_rows == sum(unit.rows_max for unit in local)
+
+
+async def test_rows_larger_than_a_message_come_in_pieces():
+    ingester = FakeIngester()
+    await ingester.push(
+        "t", batch_of([({"app": "a"}, n, "x" * 10**6) for n in range(9)])
+    )
+    question = question_about('{app="a"}', limit=100)
+    async with served(ingester) as (client, _):
+        found = await client.select("t", question.planned().scan)
+        unit = found.units[0].shared(Share(np.ones(1, np.bool_), ALWAYS))
+        partials = await asyncio.to_thread(unit.mapped, question, ReadStats())
+
+    assert sum(partial.kept for partial in partials) == 9
+    assert len(outcome_of(question, partials).data) == 9
 
 
 async def test_only_the_rows_of_the_share_are_evaluated():
@@ -171,7 +191,7 @@ def test_numbers_come_back_exactly(values):
     series = np.arange(len(values))
     when = series * 2**33 - 5
     partial = (RangePartial([()] * len(values), Block(series, when, (field,)), 3),)
-    headers, payload = encode_partial(partial)
+    headers, payload = encoded(partial)
     (found,) = decode_partials(MapAnswered(headers), memoryview(b"".join(payload)), ())
 
     assert found[0].block.series.tolist() == series.tolist()
@@ -183,7 +203,7 @@ def test_numbers_come_back_exactly(values):
 def test_cut_numbers_are_refused(cut):
     series = np.arange(20)
     partial = (RangePartial([()] * 20, Block(series, series * 2**40, (series,)), 3),)
-    headers, payload = encode_partial(partial)
+    headers, payload = encoded(partial)
     data = memoryview(b"".join(payload))[:-cut]
 
     with pytest.raises(CorruptData):
@@ -192,7 +212,7 @@ def test_cut_numbers_are_refused(cut):
 
 def test_series_that_is_not_there_is_refused():
     partial = (RangePartial([()], Block(np.array([1]), np.array([1]), ()), 1),)
-    headers, payload = encode_partial(partial)
+    headers, payload = encoded(partial)
 
     with pytest.raises(CorruptData, match="series 1"):
         decode_partials(MapAnswered(headers), memoryview(b"".join(payload)), ())
