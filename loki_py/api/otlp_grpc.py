@@ -32,6 +32,7 @@ from loki_py.wire.otlp_answers import encode_export_response, encode_status
 
 SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
 ROUTE = f"/{SERVICE}/Export"
+METHOD = "gRPC"
 NO_RECORDS_STATUS = 422
 TEXT_CHARS_MAX = 1_024
 """Longer texts are cut: they travel in trailers, which clients bound."""
@@ -89,7 +90,8 @@ class OtlpCalls:
         started_ns = context.clock.monotonic_ns()
         status = 200
         try:
-            answer = await self._accept(metadata, read)
+            with context.metrics.in_flight(METHOD, ROUTE):
+                answer = await self._accept(metadata, read)
         except Exception as error:  # noqa: BLE001  # every failure has an answer
             failure = failure_of(error)
             answer = answer_of(failure, error)
@@ -103,7 +105,7 @@ class OtlpCalls:
                 throttle=self.throttle,
             )
         context.metrics.observe(
-            method="gRPC",
+            method=METHOD,
             route=ROUTE,
             status=status,
             duration_ns=context.clock.monotonic_ns() - started_ns,

@@ -45,7 +45,8 @@ async def answer_push(
     started_ns = context.clock.monotonic_ns()
     status = 204
     try:
-        await work
+        with context.metrics.in_flight("POST", route):
+            await work
     except Exception as error:  # noqa: BLE001  # every failure has an answer
         failure = dialect.failure_of(error)
         status = failure.status

@@ -59,7 +59,8 @@ def new_server(
             response = Response(status_code=405)
         else:
             request = Request(scope, receive)
-            response = await _response_of(found, request, context, forms)
+            with context.metrics.in_flight(request.method, found.route.name):
+                response = await _response_of(found, request, context, forms)
         await response(scope, receive, send)
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,6 +34,7 @@ from loki_py.app.machine import memory_bytes, with_bounded_heads
 from loki_py.app.membership import Shutdown
 from loki_py.app.otlp import exports_of, otlp_grpc_of
 from loki_py.app.patterns import PatternParts, pattern_parts_of, pattern_routes_of
+from loki_py.app.ring_metrics import count_members
 from loki_py.app.security import security_of
 from loki_py.app.stores import WiredStore, store_of
 from loki_py.app.targets import Role, is_clustered, roles_of
@@ -56,7 +57,7 @@ from loki_py.runtime.certificates import ServerCertificates
 from loki_py.runtime.clock import Clock, SystemClock
 from loki_py.runtime.lifecycle import Lifecycle, ReadinessCheck, Service
 from loki_py.runtime.logs import LogLevel
-from loki_py.runtime.metrics import RequestMetrics, new_registry
+from loki_py.runtime.metrics import RequestMetrics, log_events_counter, new_registry
 from loki_py.runtime.overrides import FileOverrides
 from loki_py.storage.abc import ObjectStore
 from loki_py.transport.abc import EntrySink
@@ -119,6 +120,7 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
         config = retained(config)
     version = version_of("loki-py")
     registry = new_registry(version)
+    log_level.count = log_events_counter(registry)
     clock = SystemClock()
     overrides = FileOverrides(
         [Path(path) for path in config.runtime.file.split(",") if path],
@@ -275,11 +277,10 @@ def _routes(common: _Common, process: Process, parts: _Parts) -> list[Route]:
         registered_ns=common.clock.now_ns(),
     )
     alone = dict.fromkeys(("ingester", "distributor"), AloneView(own))
-    rings = RingRoutes(
-        parts.cluster.rings if parts.cluster else alone,
-        common.clock,
-        config.common.ring.heartbeat_timeout_ns,
-    )
+    views = parts.cluster.rings if parts.cluster else alone
+    heartbeat_ns = config.common.ring.heartbeat_timeout_ns
+    count_members(common.registry, views, heartbeat_ns_max=heartbeat_ns)
+    rings = RingRoutes(views, common.clock, heartbeat_ns)
     routes = [*admin_routes(admin), *ring_routes(rings)]
     if parts.ingester is not None:
         membership = parts.cluster.membership if parts.cluster else None

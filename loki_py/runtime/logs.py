@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,11 +18,20 @@ LEVELS = {
 _KEY_ORDER = ["ts", "level", "component", "msg"]
 
 
+def _uncounted(_level: str) -> None:
+    """Count nothing."""
+
+
 @dataclass(slots=True)
 class LogLevel:
-    """The level below which events are dropped; may be changed while running."""
+    """The level below which events are dropped; may be changed while running.
+
+    Attributes:
+        count: is told the level of each event that is not dropped.
+    """
 
     name: str = "info"
+    count: Callable[[str], None] = _uncounted
 
     def set(self, name: str) -> None:
         """Drop events below `name` from now on.
@@ -34,8 +44,10 @@ class LogLevel:
 
     def __call__(self, _logger: Any, method: str, event: EventDict) -> EventDict:
         """Drop an event that is below the level (a structlog processor)."""
-        if LEVELS[_short(method)] < LEVELS[self.name]:
+        level = _short(method)
+        if LEVELS[level] < LEVELS[self.name]:
             raise structlog.DropEvent
+        self.count(level)
         return event
 
 

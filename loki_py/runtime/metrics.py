@@ -1,17 +1,21 @@
 """The process's metrics: a registry, and what every server counts."""
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
 )
+
+from loki_py.runtime.logs import LEVELS
 
 _DURATION_BUCKETS_S = (
     0.005,
@@ -42,16 +46,48 @@ def new_registry(version: str) -> CollectorRegistry:
     return registry
 
 
+def log_events_counter(registry: CollectorRegistry) -> Callable[[str], None]:
+    """Return what counts an event of our own log, by its level."""
+    events = Counter(
+        "loki_internal_log_messages",
+        "Lines of this process's own log.",
+        ("level",),
+        registry=registry,
+    )
+    children = {level: events.labels(level) for level in LEVELS}
+    return lambda level: children[level].inc()
+
+
+@dataclass(slots=True)
+class InFlight:
+    """Requests of one method and route that wait for their answer.
+
+    One of them is a block under it.
+    """
+
+    count: int = 0
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_failure: object) -> None:
+        self.count -= 1
+
+
 @dataclass(slots=True)
 class RequestMetrics:
-    """How long requests took, by method, route and status.
+    """How many requests there are, and how long they took.
 
-    `observe` is cheap enough for every push: label sets are looked up once.
+    Both are cheap enough for every push: label sets are looked up once.
     """
 
     registry: CollectorRegistry
     panics: Counter = field(init=False)
     _durations: Histogram = field(init=False)
+    _inflight: Gauge = field(init=False)
+    _inflight_of: dict[tuple[str, str], InFlight] = field(
+        init=False, default_factory=dict
+    )
     _children: dict[tuple[str, str, int], Histogram] = field(
         init=False, default_factory=dict
     )
@@ -65,11 +101,26 @@ class RequestMetrics:
             buckets=_DURATION_BUCKETS_S,
             registry=self.registry,
         )
+        self._inflight = Gauge(
+            "loki_inflight_requests",
+            "Requests that wait for their answer.",
+            ("method", "route"),
+            registry=self.registry,
+        )
         self.panics = Counter(
             "loki_panic_total",
             "Requests that failed for a reason that nobody foresaw.",
             registry=self.registry,
         )
+
+    def in_flight(self, method: str, route: str) -> InFlight:
+        """Return what counts a request while it waits; `route` as in `observe`."""
+        found = self._inflight_of.get((method, route))
+        if found is None:
+            found = self._inflight_of[method, route] = InFlight()
+            gauge = self._inflight.labels(method, route)
+            gauge.set_function(lambda waiting=found: waiting.count)  # type: ignore[misc]
+        return found
 
     def observe(
         self, *, method: str, route: str, status: int, duration_ns: int

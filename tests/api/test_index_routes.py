@@ -13,7 +13,8 @@ from loki_py.api.patterns import PatternRoutes
 from loki_py.config.limits import Limits, StaticOverrides
 from loki_py.errors import RequestRejected, ValidationFailed
 from loki_py.model.results import Vector
-from loki_py.patterns.table import Pattern
+from loki_py.patterns.merging import Pattern
+from loki_py.patterns.querier import PatternAnswer
 from loki_py.querier.detected_fields import Field
 from loki_py.querier.index_service import FieldsRequest, IndexStats, VolumeRequest
 from loki_py.querier.requests import MetadataRequest
@@ -174,10 +175,12 @@ def test_patterns_are_not_found_where_nobody_looks_for_them():
     assert caught.value.status == 404
 
 
-def test_patterns_are_told_with_their_samples():
+@pytest.mark.parametrize("missing", [(), ("key: is damaged",)])
+def test_patterns_are_told_with_their_samples_and_what_is_missing(missing):
     class Found:
         async def select(self, tenant, matchers, **how):  # noqa: ARG002
-            return [Pattern("a <_>", "info", [(20 * S, 3), (30 * S, 1)])]
+            found = [Pattern("a <_>", "info", [(20 * S, 3), (30 * S, 1)])]
+            return PatternAnswer(found, missing)
 
     routes = PatternRoutes(Found(), ManualClock(NOW_S * S))
     form = Form({"query": ('{a="b"}',)})
@@ -187,4 +190,5 @@ def test_patterns_are_told_with_their_samples():
     assert json.loads(answer.body) == {
         "status": "success",
         "data": [{"pattern": "a <_>", "level": "info", "samples": [[20, 3], [30, 1]]}],
+        **({"warnings": list(missing)} if missing else {}),
     }

@@ -515,6 +515,24 @@ def test_what_an_ingester_refuses_is_told():
     )
 
 
+def test_refusal_says_how_many_entries_and_how_many_are_stored():
+    """Whether a push was refused in whole decides if some senders try again."""
+    store = Store(reject_old_samples=True)
+    two_of_three = [(NOW_NS, "new"), (1, "old"), (2, "old")]
+    with pytest.raises(RequestRejected) as by_rule:
+        store.push(({"app": "a"}, two_of_three))
+    store.ingester.rejected = {0: ValidationFailed("no")}
+    store.ingester.discards = (Discard("no", 1, 3),)
+    with pytest.raises(RequestRejected) as by_ingester:
+        store.push(({"app": "a"}, two_of_three))
+
+    counts = [
+        (caught.value.entries_refused, caught.value.entries_stored)
+        for caught in (by_rule, by_ingester)
+    ]
+    assert counts == [(2, 1), (3, 0)]
+
+
 def test_trouble_of_an_ingester_is_ours_and_may_be_tried_again():
     store = Store()
     store.ingester.rejected = {0: LimitExceeded("slow"), 1: Unavailable("disk")}
