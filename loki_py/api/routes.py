@@ -96,7 +96,7 @@ def ingester_routes(admin: AdminRoutes, shutdown: ShutdownRoutes) -> list[Route]
 
 def query_routes(queries: QueryRoutes) -> list[Route]:
     """Return the routes that ask for entries, labels and series."""
-    table = [
+    return _log_routes(
         ("query_range", queries.query_range),
         ("query", queries.query),
         ("labels", queries.labels),
@@ -104,16 +104,12 @@ def query_routes(queries: QueryRoutes) -> list[Route]:
         ("label/{name}/values", queries.label_values),
         ("series", queries.series),
         ("format_query", queries.format_query),
-    ]
-    return [
-        Route(f"/loki/api/v1/{path}", GET_POST, answer, f"loki_api_v1_{_named(path)}")
-        for path, answer in table
-    ]
+    )
 
 
 def index_routes(index: IndexRoutes, patterns: PatternRoutes) -> list[Route]:
     """Return the routes about what there is."""
-    table = [
+    return _log_routes(
         ("index/stats", index.stats),
         ("index/volume", index.volume),
         ("index/volume_range", index.volume_range),
@@ -123,7 +119,10 @@ def index_routes(index: IndexRoutes, patterns: PatternRoutes) -> list[Route]:
         ("detected_field/{name}/values", index.detected_field_values),
         ("drilldown-limits", index.drilldown_limits),
         ("patterns", patterns.select),
-    ]
+    )
+
+
+def _log_routes(*table: tuple[str, AnswerRequest]) -> list[Route]:
     return [
         Route(f"/loki/api/v1/{path}", GET_POST, answer, f"loki_api_v1_{_named(path)}")
         for path, answer in table
