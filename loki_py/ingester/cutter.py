@@ -57,7 +57,8 @@ class Cutter:
         self.trouble = ""
 
     def start(self) -> None:
-        """Begin to cut what is sealed."""
+        """Begin to cut what is sealed, and what a replay has left sealed."""
+        self._sealed.set()
         self._task = asyncio.create_task(self._run(), name="ingester-cutter")
 
     async def stop(self) -> None:
@@ -134,40 +135,49 @@ class Cutter:
         assert generation.segment_last is not None
         snapshots = snapshots_of(generation, self._state.tables)
         result = CutResult()
-        local = await asyncio.to_thread(
-            self.write, generation.number, generation.segment_last, snapshots, result
-        )
-        self.register(local)
-        self._state.sealed.remove(generation)
-        self.release(generation)
-        self._metrics.cuts.inc()
-        self._metrics.duplicates.inc(result.duplicates)
+        local = await asyncio.to_thread(self._write, generation, snapshots, result)
+        self._settle(generation, local, result)
         self._freed.set()
         self._freed = asyncio.Event()
         await asyncio.to_thread(self._wal.delete_through, generation.segment_last)
 
-    def write(
-        self,
-        number: int,
-        segment_max: int,
-        snapshots: list[HeadSnapshot],
-        result: CutResult,
+    def seal_replayed(self, generation: Generation, segment_last: int) -> Generation:
+        """Seal what a replay filled, as while serving; return the next generation.
+
+        Where too many wait, the oldest is cut at once. Blocking; for the time
+        before `start`, when nothing else runs. Raises: OSError.
+        """
+        sealed = self._state.sealed
+        if len(sealed) >= SEALED_MAX:
+            snapshots, result = snapshots_of(sealed[0], self._state.tables), CutResult()
+            local = self._write(sealed[0], snapshots, result)
+            self._settle(sealed[0], local, result)
+        generation.segment_last = segment_last
+        sealed.append(generation)
+        return Generation(generation.number + 1)
+
+    def _settle(
+        self, generation: Generation, local: LocalFile, result: CutResult
+    ) -> None:
+        """Have the block file stand for the generation's heads."""
+        register(local, self._blocks, self._state)
+        self._state.sealed.remove(generation)
+        for tenant, head in generation.heads.items():
+            self._state.tables[tenant].holders[head.refs()] -= 1
+        self._metrics.cuts.inc()
+        self._metrics.duplicates.inc(result.duplicates)
+
+    def _write(
+        self, generation: Generation, snapshots: list[HeadSnapshot], result: CutResult
     ) -> LocalFile:
         """Write one block file. Blocking; for worker threads. Raises: OSError."""
-        header = BlockFileHeader(self._instance_id, number, segment_max)
+        assert generation.segment_last is not None
+        number = generation.number
+        header = BlockFileHeader(self._instance_id, number, generation.segment_last)
         return self._blocks.write(
             number,
             encode_generation(header, snapshots, result, block_bytes=self._block_bytes),
         )
-
-    def register(self, local: LocalFile) -> None:
-        """Make a block file readable, and count it as a holder of its streams."""
-        register(local, self._blocks, self._state)
-
-    def release(self, generation: Generation) -> None:
-        """Count the generation's heads as holders no longer."""
-        for tenant, head in generation.heads.items():
-            self._state.tables[tenant].holders[head.refs()] -= 1
 
 
 def register(local: LocalFile, blocks: BlockStore, state: IngesterState) -> None:

@@ -1,7 +1,9 @@
 """Replay the WAL after a start: records in, heads out.
 
-Blocking; runs on a worker thread before the ingester serves. Memory stays
-bounded: whenever the heads are full they are cut, as while serving.
+Blocking; runs on a worker thread before the ingester serves. Lines are not
+copied: they stay in the mapped segments until they are cut. Memory stays
+bounded: full heads are sealed, as while serving, and no more may wait for their
+cut than while serving.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +16,10 @@ from loki_py.ingester.head import runs_of
 from loki_py.ingester.stream_table import Refs, StreamTable
 from loki_py.model.batch import EntryBatch
 from loki_py.wal.records import EntriesRecord, SeriesRecord
+
+UNCUT_HEADS_MAX = 2
+"""A segment with more than so many full heads was written under other settings;
+it is left behind in parts."""
 
 
 @dataclass(slots=True)
@@ -38,7 +44,8 @@ class Replay:
     Attributes:
         generation: the open generation; the caller's `full` may replace it.
         full: called when the generation is due, with the last segment that is
-            in heads as a whole; returns the next generation.
+            in heads as a whole; returns the next generation. As a rule that is
+            where a segment ends: then what it holds need not be replayed again.
     """
 
     generation: Generation
@@ -56,13 +63,15 @@ class Replay:
         refs: dict[str, Refs] = {}
         for number, record in records:
             if number != segment:
+                if self.generation.bytes >= self.head_bytes_max:
+                    self.generation = self.full(self.generation, segment)
                 segment, refs = number, {}
                 self.counts.segments += 1
             if isinstance(record, SeriesRecord):
                 self._add_series(record, refs)
             else:
                 self._add_entries(record, refs)
-            if self.generation.bytes >= self.head_bytes_max:
+            if self.generation.bytes >= UNCUT_HEADS_MAX * self.head_bytes_max:
                 self.generation = self.full(self.generation, segment - 1)
         return self.generation
 

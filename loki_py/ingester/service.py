@@ -24,7 +24,6 @@ from loki_py.errors import NotReady, Overloaded
 from loki_py.ingester.admission import Admission, AdmissionRules, admit
 from loki_py.ingester.blockstore import BlockStore
 from loki_py.ingester.cells import CellBook
-from loki_py.ingester.cut import CutResult, snapshots_of
 from loki_py.ingester.cutter import Cutter, register
 from loki_py.ingester.flush_policy import FlushPolicy
 from loki_py.ingester.flush_scheduler import FlushBounds, FlushScheduler, OnFlushed
@@ -335,7 +334,7 @@ class Ingester:
             self._state.open,
             self._state.tables,
             self._config.head_bytes_max,
-            self._cut_during_replay,
+            self._cutter.seal_replayed,
             self._clock.now_ns(),
         )
         self._state.open = replayed.run(
@@ -355,15 +354,6 @@ class Ingester:
                 quarantined=stats.quarantined,
             )
         return segment_max
-
-    def _cut_during_replay(self, generation: Generation, segment: int) -> Generation:
-        """Write full heads to a block file, as the cutter does while serving."""
-        snapshots = snapshots_of(generation, self._state.tables)
-        result = CutResult()
-        local = self._cutter.write(generation.number, segment, snapshots, result)
-        self._cutter.register(local)
-        self._cutter.release(generation)
-        return Generation(generation.number + 1)
 
 
 def _wal_of(settings: IngesterSettings, disk: Disk | None) -> Log:

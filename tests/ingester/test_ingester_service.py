@@ -166,7 +166,7 @@ async def test_replay_with_small_heads_cuts_on_the_way(tmp_path):
         for row in rows:
             await ingester.push("t", cell.batch(row))
 
-    cell.config = dataclasses_like(cell.config, head_bytes_max=4000)
+    cell.config = dataclasses_like(cell.config, head_bytes_max=1000)
     async with cell.ingester() as ingester:
         assert len(list((tmp_path / "blocks").glob("*.blocks"))) > 2
         assert await rows_of(ingester) == expected(cell, *rows)
