@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from engine import ask, batch, points
 
 from loki_py.logql.exec.grid import Windows, range_grid
+from loki_py.logql.exec.whole_windows import _OVERLAP_MAX, quantiles
 
 A = {"app": "a"}
 
@@ -80,6 +81,47 @@ def test_quantiles_are_interpolated(quantile, step):
     for when, value in found[(("app", "a"),)].items():
         inside = [v for i, v in enumerate(values) if when - 10 < 2 * i <= when]
         assert value == pytest.approx(np.quantile(inside, quantile))
+
+
+SAMPLES = st.one_of(
+    st.integers(-3, 3).map(float), st.sampled_from([np.nan, np.inf, -np.inf])
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(SAMPLES, min_size=90, max_size=99), st.floats(0, 1))
+def test_quantiles_of_many_windows_are_those_of_each(samples, quantile):
+    """Samples that are in many windows are not sorted for each of them."""
+    values = np.array(samples)
+    lows, highs = np.array(
+        [(i, j) for i in range(9) for j in range(i + 40, len(values) + 1, 3)]
+    ).T
+    assert (highs - lows).sum() > _OVERLAP_MAX * (len(values) + len(lows))
+
+    with np.errstate(invalid="ignore"):
+        got = quantiles(quantile, values, lows, highs)
+        for low, high, value in zip(lows[::7], highs[::7], got[::7], strict=True):
+            inside = np.sort(values[low:high])
+            rank = quantile * (len(inside) - 1)
+            lower, weight = int(rank), rank - int(rank)
+            upper = min(lower + 1, len(inside) - 1)
+            want = inside[lower] * (1 - weight) + inside[upper] * weight
+            assert value == pytest.approx(want, nan_ok=True)
+
+
+def test_long_windows_of_short_steps_cost_what_their_samples_do():
+    """An hour at steps of 10 s has the quantiles of sorting each window."""
+    rng = np.random.default_rng(5)
+    when = np.sort(rng.integers(0, 7200, 3000))
+    values = rng.integers(0, 100, 3000)
+    rows = batch([(A, int(t), f"v={v}") for t, v in zip(when, values, strict=True)])
+    query = 'quantile_over_time(0.9, {app="a"} | logfmt | unwrap v [1h]) by (app)'
+
+    found = points(ask(query, rows, start=3600, end=7200, step=10))
+
+    for at, value in found[(("app", "a"),)].items():
+        inside = values[(when > at - 3600) & (when <= at)]
+        assert value == pytest.approx(np.quantile(inside, 0.9))
 
 
 def test_range_query_points_lie_on_multiples_of_the_step():

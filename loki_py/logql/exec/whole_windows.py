@@ -16,6 +16,9 @@ from loki_py.model.results import Floats
 _EXPANDED_MAX = 4_000_000
 """Samples, counted once per window they are in, that are sorted at a time."""
 
+_OVERLAP_MAX = 16
+"""Windows that a sample is in, on average, up to which each is sorted alone."""
+
 _EXTRAPOLATION = 1.1
 """A gap to the window's edge below this many mean gaps is thought to be filled."""
 
@@ -52,8 +55,10 @@ def quantiles(quantile: float, values: Floats, lows: Ints, highs: Ints) -> Float
         return np.full(len(lows), np.nan)
     if quantile < 0 or quantile > 1:
         return np.full(len(lows), -np.inf if quantile < 0 else np.inf)
-    out = np.empty(len(lows))
     total = np.concatenate(([0], np.cumsum(highs - lows)))
+    if total[-1] > _OVERLAP_MAX * (len(values) + len(lows)):
+        return _quantiles_by_rank(quantile, values, lows, highs)
+    out = np.empty(len(lows))
     start = 0
     while start < len(lows):
         end = (
@@ -63,6 +68,54 @@ def quantiles(quantile: float, values: Floats, lows: Ints, highs: Ints) -> Float
         out[start:end] = _quantiles(quantile, values, lows[start:end], highs[start:end])
         start = end
     return out
+
+
+def _quantiles_by_rank(
+    quantile: float, values: Floats, lows: Ints, highs: Ints
+) -> Floats:
+    """Return the quantile of each window, however many windows a sample is in."""
+    counts = highs - lows
+    lower, upper, weight = _places(quantile, counts)
+    order = np.argsort(values, kind="stable")
+    rank = np.empty(len(values), np.int64)
+    rank[order] = np.arange(len(values))
+    places = np.concatenate((lower, upper))
+    chosen = _chosen(rank, np.tile(lows, 2), np.tile(highs, 2), places)
+    below, above = np.split(values[order[chosen]], 2)
+    return _between(below, above, weight)
+
+
+def _chosen(rank: Ints, lows: Ints, highs: Ints, places: Ints) -> Ints:
+    """Return which rank is at a place of those of each run, in ascending order.
+
+    The ranks' bits decide, the highest first: those without it come before those
+    with it, in every run at once, and so the place is narrowed down. The cost
+    grows with samples + runs and the logarithm of the samples.
+    """
+    chosen = np.zeros(len(places), np.int64)
+    for bit in range(max(len(rank) - 1, 1).bit_length() - 1, -1, -1):
+        is_set = (rank >> bit & 1).astype(np.bool_)
+        before = np.concatenate(([0], np.cumsum(~is_set)))
+        low, high = before[lows], before[highs]
+        is_high = places >= high - low
+        places = np.where(is_high, places - (high - low), places)
+        lows = np.where(is_high, before[-1] + lows - low, low)
+        highs = np.where(is_high, before[-1] + highs - high, high)
+        chosen |= is_high.astype(np.int64) << bit
+        rank = np.concatenate((rank[~is_set], rank[is_set]))
+    return chosen
+
+
+def _places(quantile: float, counts: Ints) -> tuple[Ints, Ints, Floats]:
+    """Return the two samples in order that a quantile is between, and how far."""
+    rank = quantile * (counts - 1)
+    lower = np.floor(rank).astype(np.int64)
+    return lower, np.minimum(lower + 1, counts - 1), rank - lower
+
+
+def _between(below: Floats, above: Floats, weight: Floats) -> Floats:
+    result: Floats = below * (1 - weight) + above * weight
+    return result
 
 
 def _quantiles(quantile: float, values: Floats, lows: Ints, highs: Ints) -> Floats:
@@ -83,13 +136,8 @@ def group_quantiles(quantile: float, group: Ints, values: Floats, count: int) ->
     ordered = values[np.lexsort((values, group))]
     counts = np.bincount(group, minlength=count)
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    rank = quantile * (counts - 1)
-    lower = np.floor(rank).astype(np.int64)
-    upper = np.minimum(lower + 1, counts - 1)
-    weight = rank - lower
-    below, above = ordered[starts + lower], ordered[starts + upper]
-    result: Floats = below * (1 - weight) + above * weight
-    return result
+    lower, upper, weight = _places(quantile, counts)
+    return _between(ordered[starts + lower], ordered[starts + upper], weight)
 
 
 def counter_rates(runs: WindowRuns) -> Floats:
