@@ -85,6 +85,7 @@ def ring_html(
 ) -> str:
     """Return the page. Its buttons post `forget=<instance id>` to itself."""
     members = members_of(ring, heartbeat_ns_max=heartbeat_ns_max)
+    count = f"{len(members)} instance{'' if len(members) == 1 else 's'}"
     heads = "".join(f"<th>{column}</th>" for column in _COLUMNS)
     rows = "".join(_row_of(member) for member in members)
     away = (
@@ -96,7 +97,7 @@ def ring_html(
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(title)}</h1><p>{len(members)} instances at "
+        f"<h1>{escape(title)}</h1><p>{count} at "
         f"{print_time(now_ns)}</p>{away}"
         f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         "</body></html>"

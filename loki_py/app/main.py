@@ -16,7 +16,10 @@ from typing import Annotated
 import typer
 
 from loki_py.app import client_commands, index_commands, inspect_commands, options
+from loki_py.client.connection import RequestFailed
 from loki_py.errors import ConfigInvalid, LokiError
+
+WHERE = "Does it run there? --addr or LOKI_ADDR says where; `loki-py serve` starts one."
 
 app = typer.Typer(
     help="A log store that speaks Loki's API.",
@@ -107,7 +110,16 @@ def main() -> None:
     except ConfigInvalid as error:
         print(f"loki-py: {error}", file=sys.stderr)
         sys.exit(2)
-    except (LokiError, OSError) as error:
+    except RequestFailed as error:
+        print(f"loki-py: {error}", file=sys.stderr)
+        if not error.status:
+            print(WHERE, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"loki-py: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+    except LokiError as error:
         print(f"loki-py: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

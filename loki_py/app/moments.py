@@ -8,7 +8,9 @@ from loki_py.config.units import parse_duration_ns
 NS_PER_S = 1_000_000_000
 
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?",
+    r"(\d{4}-\d\d-\d\d)"
+    r"(?:[T ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)[.,](\d{1,9})\d*)?"
+    r"(Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII,
 )
 _EPOCH_UNITS_NS = {10: NS_PER_S, 13: 1_000_000, 16: 1_000, 19: 1}
@@ -18,7 +20,8 @@ def parse_moment(text: str, *, zone: tzinfo | None = UTC) -> int:
     """Return unix nanoseconds of an RFC 3339 time or a unix time.
 
     A unix time is seconds, milli-, micro- or nanoseconds by its 10, 13, 16 or
-    19 digits; a time without an offset is in `zone`, None for the local one.
+    19 digits; a time without an offset is in `zone`, None for the local one. A date
+    alone is its midnight.
 
     Raises: ValueError.
     """
@@ -30,10 +33,11 @@ def parse_moment(text: str, *, zone: tzinfo | None = UTC) -> int:
     found = _RFC3339.fullmatch(text)
     if found is None:
         raise ValueError(f"not an RFC 3339 or unix time: {text!r}")
-    moment = datetime.fromisoformat(found[1] + (found[3] or ""))
+    day, clock, fraction, offset = found.groups(default="")
+    moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}{offset}")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone) if zone else moment.astimezone()
-    return unix_ns_of(moment) + int((found[2] or "0").ljust(9, "0"))
+    return unix_ns_of(moment) + int((fraction or "0").ljust(9, "0"))
 
 
 def unix_ns_of(moment: datetime) -> int:

@@ -20,7 +20,10 @@ ADDRESS = "http://localhost:3100"
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 Stats = Annotated[bool, typer.Option("--stats", help="Tell what the query cost.")]
 Since = Annotated[str, typer.Option("--since", help="How far back, such as 1h30m.")]
-From = Annotated[str, typer.Option("--from", help="Start, RFC 3339 or unix time.")]
+From = Annotated[
+    str,
+    typer.Option("--from", help="Start: RFC 3339, a date, or unix time."),
+]
 To = Annotated[str, typer.Option("--to", help="End, excluded; now if not given.")]
 Timezone = Annotated[
     str,
@@ -241,6 +244,7 @@ def bounds_of(since: str, start: str, end: str, timezone: str) -> tuple[int, int
     from loki_py.app.ask import now_ns  # noqa: PLC0415
     from loki_py.app.moments import parse_since  # noqa: PLC0415
 
+    zone_of(timezone)  # which may be wrong where no time is given, too
     end_ns = moment_of(end, "--to", timezone) if end else now_ns()
     if start:
         start_ns = moment_of(start, "--from", timezone)
@@ -248,7 +252,7 @@ def bounds_of(since: str, start: str, end: str, timezone: str) -> tuple[int, int
         try:
             start_ns = end_ns - parse_since(since)
         except ValueError as error:
-            raise typer.BadParameter(f"--since: {error}") from None
+            raise typer.BadParameter(f"--since: {error}, as 5m, 1h30m or 2d") from None
     if start_ns >= end_ns:
         raise typer.BadParameter("--from is not before --to, or before now")
     return start_ns, end_ns
@@ -261,7 +265,9 @@ def moment_of(text: str, option: str, timezone: str) -> int:
     try:
         return parse_moment(text, zone=zone_of(timezone))
     except ValueError as error:
-        raise typer.BadParameter(f"{option}: {error}") from None
+        raise typer.BadParameter(
+            f"{option}: {error}; write it as 2026-01-31T18:30:00Z or 1769884200"
+        ) from None
 
 
 def has_colours() -> bool:

@@ -277,7 +277,9 @@ def _part_ns_of(duration: str) -> int:
     try:
         duration_ns = parse_since(duration)
     except ValueError as error:
-        raise typer.BadParameter(f"--parallel-duration: {error}") from None
+        raise typer.BadParameter(
+            f"--parallel-duration: {error}, as 15m or 1h"
+        ) from None
     if duration_ns < NS_PER_S:
         # Their files are told apart by seconds.
         raise typer.BadParameter("--parallel-duration is at least 1s")

@@ -62,7 +62,7 @@ async def _serve(config: Config, wired: Wired) -> int:
         if wired.admin_app is not None:
             admin = _listen(settings.admin_listen_address, settings.admin_listen_port)
     except OSError as error:
-        _log.error("cannot listen", error=str(error))
+        _log.error("cannot listen", error=error.strerror)
         return 1
     async with _second_side(config, wired, admin):
         return await _serve_on(listening, config, wired)
@@ -202,8 +202,8 @@ def _listen(address: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
         listening.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         listening.close()
-        raise
+        raise OSError(error.errno, f"{address}:{port}: {error.strerror}") from None
     listening.setblocking(False)
     return listening

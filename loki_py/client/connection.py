@@ -20,6 +20,7 @@ BACKOFF_S_MIN = 0.5
 BACKOFF_S_MAX = 30.0
 IDLE_CONNECTIONS_MAX = 8
 AUTHORIZATION = "Authorization"
+NO_TLS = "WRONG_VERSION_NUMBER"
 RETRIED = frozenset({429, 500, 502, 503, 504})
 
 
@@ -74,7 +75,9 @@ class Server:
         """Refuse addresses that no request could be sent to."""
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"not an http address: {self.url}")
+            raise ValueError(
+                f"not an address such as http://localhost:3100: {self.url}"
+            )
 
     @property
     def parts(self) -> SplitResult:
@@ -104,6 +107,15 @@ class Server:
         if self.certificate is not None:
             context.load_cert_chain(*self.certificate)
         return context
+
+
+def reason_of(error: Exception) -> str:
+    """Return why there was no answer, without the system's numbers."""
+    if isinstance(error, ssl.SSLError) and error.reason == NO_TLS:
+        return "it does not speak TLS; try http://"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def backoff_s(attempt: int, *, asked_s: float | None = None) -> float:
@@ -177,7 +189,7 @@ class Connections:
             return self._exchange(self._connect(), method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
             raise RequestFailed(
-                f"no answer from {self._server.url}: {error or type(error).__name__}"
+                f"no answer from {self._server.url}: {reason_of(error)}"
             ) from error
 
     def _exchange(

@@ -27,6 +27,7 @@ from loki_py.client.connection import (
     RequestFailed,
     Server,
     backoff_s,
+    reason_of,
 )
 from loki_py.client.entries import NS_PER_S, Entry
 from loki_py.client.frames import Entries
@@ -231,7 +232,7 @@ class Tail:
             ) from refused
         except (OSError, InvalidHandshake) as error:
             raise RequestFailed(
-                f"no answer from {self._server.url}: {error or type(error).__name__}"
+                f"no answer from {self._server.url}: {reason_of(error)}"
             ) from error
 
     def params(self) -> list[tuple[str, str]]:

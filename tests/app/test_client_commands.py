@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from loki_py.app import main
 from loki_py.client.connection import RequestFailed
 
 T = 1_767_225_600_000_000_000
@@ -223,10 +224,27 @@ def test_options_may_stand_before_the_command(server, run):
     assert (status, out, err) == (0, "app\n", "")
 
 
-def test_server_that_is_down_is_told_in_one_line(server, run):
+def test_server_that_is_down_is_told_with_where_it_is_looked_for(server, run):
     server.answers["/loki/api/v1/labels"] = RequestFailed("no answer from http://h")
 
     status, _, err = run("labels", "-q")
 
     assert status == 1
-    assert err == "loki-py: no answer from http://h\n"
+    assert err == f"loki-py: no answer from http://h\n{main.WHERE}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--from=yesterday",), "write it as 2026-01-31T18:30:00Z"),
+        (("--since=5",), "as 5m, 1h30m or 2d"),
+        (("--addr=localhost:3100",), "such as http://localhost:3100"),
+        (("--timezone=Nowhere",), "Local, UTC or a name such as"),
+        (("--to=2026-01-01", "--from=2026-01-02"), "--from is not before --to"),
+    ],
+)
+def test_what_is_wrong_is_told_with_what_is_right(run, arguments, told):
+    status, _, err = run("labels", *arguments)
+
+    assert status == 2
+    assert told in " ".join(err.replace("│", "").split())
