@@ -1,7 +1,8 @@
 """Ask all ingesters of a ring, and go on when nothing acknowledged can miss.
 
-An `EntrySource` over the ring. Everyone who may hold entries is asked at once;
-as soon as only so few answers are missing as an acknowledged entry survives,
+An `EntrySource` over the ring. Of those who may hold entries as many are asked at
+once as make an answer whole, the others when one of these fails or is slow; as
+soon as only so few answers are missing as an acknowledged entry survives,
 the rest is not waited for. Where more are missing the answer is an error that
 says which: never a part of the entries as if it were all.
 
@@ -30,6 +31,9 @@ T = TypeVar("T")
 SUSPECT_NS = 10_000_000_000
 """How long an instance that was lost in a query is left out where it can be."""
 
+SPARE_S = 0.05
+"""How long others may take before those are asked that were not needed so far."""
+
 
 class ReadRing(Protocol):
     """What is asked of the ring of ingesters."""
@@ -55,6 +59,7 @@ class ReplicatedSource:
         self._replication_factor = replication_factor
         self._zone_aware = zone_aware
         self._suspects: dict[str, int] = {}
+        self._turn = 0
 
     def suspect(self, instance_id: str) -> None:
         """Leave an instance out for a while, where reads are whole without it."""
@@ -66,9 +71,9 @@ class ReplicatedSource:
         Raises: QuorumNotReached.
         """
         answers = await self._asked(lambda source: source.select(tenant, scan))
-        found = answers.values()
+        found = [answers[name] for name in sorted(answers)]
         return Selection(
-            await _units_of(list(found)),
+            await _units_of(found),
             frozenset[str]().union(*(each.packs_covered for each in found)),
             self._once(sum(each.chunks_matched for each in found), len(found)),
             tuple(
@@ -138,18 +143,29 @@ class ReplicatedSource:
 
         Raises: RequestRejected where an instance refused the question itself.
         """
+        spare = self._spare_of(read_set, tracker)
         tasks = {
             asyncio.ensure_future(call(self._client_of(instance))): instance
             for instance in read_set.asked
-            if instance.instance_id not in tracker.failed
+            if instance.instance_id not in tracker.failed and instance not in spare
         }
         open_tasks = set(tasks)
         found: dict[str, T] = {}
         try:
             while open_tasks and tracker.outcome is ReadOutcome.PENDING:
                 done, open_tasks = await asyncio.wait(
-                    open_tasks, return_when=asyncio.FIRST_COMPLETED
+                    open_tasks,
+                    timeout=SPARE_S if spare else None,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
+                if spare and (not done or any(map(_has_failed, done))):
+                    late = {
+                        asyncio.ensure_future(call(self._client_of(one))): one
+                        for one in spare
+                    }
+                    spare = ()
+                    tasks |= late
+                    open_tasks |= late.keys()
                 for task in done:
                     name = tasks[task].instance_id
                     try:
@@ -166,6 +182,32 @@ class ReplicatedSource:
             await asyncio.gather(*tasks, return_exceptions=True)
         return found
 
+    def _spare_of(
+        self, read_set: ReadSet, tracker: ReadTracker
+    ) -> tuple[InstanceDesc, ...]:
+        """Return those that need not be asked unless others fail or are slow.
+
+        In turns one instance, or one zone.
+        """
+        candidates = [i for i in read_set.asked if i.instance_id not in tracker.failed]
+        domains = sorted({self._domain_of(i) for i in candidates})
+        if len(domains) < 2:
+            return ()
+        self._turn += 1
+        spared = domains[self._turn % len(domains)]
+        without = self._tracker_of(read_set)
+        for name, error in tracker.failed.items():
+            without.fail(name, error)
+        for instance in candidates:
+            if self._domain_of(instance) != spared:
+                without.answer(instance.instance_id)
+        if without.outcome is not ReadOutcome.WHOLE:
+            return ()
+        return tuple(i for i in candidates if self._domain_of(i) == spared)
+
+    def _domain_of(self, instance: InstanceDesc) -> str:
+        return instance.zone if self._zone_aware else instance.instance_id
+
     def _once(self, count: int, answers_count: int) -> int:
         """Return what a count over replicas comes to without the repetition."""
         return -(-count // max(min(self._replication_factor, answers_count), 1))
@@ -179,6 +221,10 @@ class ReplicatedSource:
 
     def _tracker_of(self, read_set: ReadSet) -> ReadTracker:
         return ReadTracker(read_set, self._replication_factor, self._zone_aware)
+
+
+def _has_failed(task: "asyncio.Future[T]") -> bool:
+    return task.exception() is not None
 
 
 async def _units_of(selections: Sequence[Selection]) -> list[ScanUnit]:

@@ -51,9 +51,17 @@ def shared_out(replicas: Sequence[Replica]) -> list[ScanUnit]:
     shift = max(replica.cells.shift for replica in replicas)
     cells = [replica.cells.coarser(shift) for replica in replicas]
     numbers = _numbers_of(replicas)
-    table = _Table.of(cells, numbers, replicas)
-    owners = table.owners()
-    doubtful = table.doubtful(owners)
+    fraction = _fractions(numbers, replicas, cells)
+    if all(
+        _are_equal(numbers[0], cells[0], *rest)
+        for rest in zip(numbers, cells, strict=True)
+    ):
+        owners = (fraction * len(replicas)).astype(np.int64)
+        doubtful = np.zeros(0, np.int64)
+    else:
+        table = _Table.of(cells, numbers, fraction)
+        owners = table.owners()
+        doubtful = table.doubtful(owners)
     equal, unequal = _spans_of(doubtful, shift)
     found: list[ScanUnit] = []
     for position, (replica, own) in enumerate(zip(replicas, numbers, strict=True)):
@@ -90,7 +98,7 @@ class _Table:
         cls,
         cells: Sequence[Cells],
         numbers: Sequence[_Ints],
-        replicas: Sequence[Replica],
+        fraction: npt.NDArray[np.float64],
     ) -> "_Table":
         stream = np.concatenate(
             [own[each.stream] for own, each in zip(numbers, cells, strict=True)]
@@ -108,10 +116,6 @@ class _Table:
         equal = np.ones(len(stream), np.bool_)
         equal[1:] = changes | ((count[1:] == count[:-1]) & (total[1:] == total[:-1]))
         agrees = np.logical_and.reduceat(equal, starts)
-        fraction = _fractions(numbers, replicas)
-        if int(count.sum()) < SPREAD_ROWS_MIN * len(cells):
-            # By the first stream, so that questions go to all, equal ones to one.
-            fraction[:] = _fraction_of(replicas)
         return cls(stream, slices, replica, starts, agrees, fraction, len(cells))
 
     def owners(self) -> _Ints:
@@ -138,6 +142,10 @@ class _Table:
 
 def _numbers_of(replicas: Sequence[Replica]) -> list[_Ints]:
     """Return by replica the number of each of its streams, the same for equal ones."""
+    first = replicas[0].streams
+    own = np.arange(len(first))
+    if all(tuple(each.streams) == tuple(first) for each in replicas):
+        return [own] * len(replicas)
     numbers = StreamNumbers()
     found = [
         numbers.of(each.streams, np.arange(len(each.streams), dtype=np.uint32))
@@ -149,25 +157,38 @@ def _numbers_of(replicas: Sequence[Replica]) -> list[_Ints]:
     return np.split(dense.astype(np.int64), ends[:-1])
 
 
+def _are_equal(
+    first_numbers: _Ints, first: Cells, numbers: _Ints, cells: Cells
+) -> bool:
+    """Return whether a replica holds what the first holds, of the same streams."""
+    return first_numbers is numbers and (
+        np.array_equal(first.total, cells.total)
+        and np.array_equal(first.count, cells.count)
+        and np.array_equal(first.slice, cells.slice)
+        and np.array_equal(first.stream, cells.stream)
+    )
+
+
 def _fractions(
-    numbers: Sequence[_Ints], replicas: Sequence[Replica]
+    numbers: Sequence[_Ints], replicas: Sequence[Replica], cells: Sequence[Cells]
 ) -> npt.NDArray[np.float64]:
-    """Return by stream its place in the order of fingerprints, in [0, 1)."""
+    """Return a number in [0, 1) by stream, which tells who answers for it.
+
+    Many entries are spread, by the streams' places in the order of fingerprints.
+    Few have one for all, by the first stream: so questions go to all replicas,
+    and equal ones to the same.
+    """
     streams_count = max(int(own.max(initial=-1)) for own in numbers) + 1
-    labels: list[LabelSet | None] = [None] * streams_count
+    prints = np.zeros(streams_count, np.uint64)
     for own, replica in zip(numbers, replicas, strict=True):
-        for number, each in zip(own.tolist(), replica.streams, strict=True):
-            labels[number] = each
-    prints = np.array([each.fingerprint if each else 0 for each in labels], np.uint64)
+        prints[own] = [each.fingerprint for each in replica.streams]
+    rows = sum(int(each.count.sum()) for each in cells)
+    if rows < SPREAD_ROWS_MIN * len(cells):
+        least = int(prints.min()) if streams_count else 0
+        return np.full(streams_count, least % _FRACTIONS / _FRACTIONS)
     place = np.empty(streams_count)
     place[np.argsort(prints, kind="stable")] = np.arange(streams_count)
     return place / max(streams_count, 1)
-
-
-def _fraction_of(replicas: Sequence[Replica]) -> float:
-    """Return a number in [0, 1), the same for the same streams."""
-    least = min(each.fingerprint for own in replicas for each in own.streams)
-    return least % _FRACTIONS / _FRACTIONS
 
 
 def _spans_of(doubtful: _Ints, shift: int) -> tuple[Spans, Spans]:
