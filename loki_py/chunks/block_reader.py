@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from loki_py.chunks import blocks
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
-from loki_py.chunks.row_selection import RowSelection, select_rows
+from loki_py.chunks.row_selection import RowSelection, cut_runs, select_rows
 from loki_py.encoding.framing import decode_frame
 from loki_py.errors import BadMagic, CorruptData
-from loki_py.model.batch import EntryBatch
+from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Columns, StreamRuns
 from loki_py.model.views import ROOT_BYTES_MAX
@@ -229,10 +229,7 @@ class BlockFile:
         Raises:
             BadChecksum: this block's bytes changed; other blocks still read.
         """
-        timestamps = self._section(FrameKind.TIMESTAMPS, part.block)
-        if len(timestamps) != self._blocks["rows"][part.block]:
-            raise CorruptData(f"block {part.block} has {len(timestamps)} timestamps")
-        timestamp_ns = timestamps.column(0).to_numpy()
+        timestamp_ns = self._timestamps(part.block)
         selection = select_rows(
             part.runs.stream,
             part.row_first,
@@ -257,6 +254,43 @@ class BlockFile:
             metadata,
             rest,
         )
+
+    def times(
+        self, part: BlockPart, columns: Columns
+    ) -> "tuple[StreamIndex, _Ints, _Ints, Timestamps] | None":
+        """Return the part's runs as `TimeRuns` has them; None where there is metadata.
+
+        Raises: BadChecksum.
+        """
+        if self._metadata_wanted(part.block, columns):
+            return None
+        timestamp_ns = self._timestamps(part.block)
+        stream, first, last = (
+            part.runs.stream,
+            part.row_first,
+            part.row_first + part.rows,
+        )
+        if part.is_cut:
+            times = part.start_ns, part.end_ns
+            return *cut_runs(stream, first, last, timestamp_ns, *times), timestamp_ns
+        return stream, first, last, timestamp_ns
+
+    def _timestamps(self, block: int) -> Timestamps:
+        timestamps = self._section(FrameKind.TIMESTAMPS, block)
+        if len(timestamps) != self._blocks["rows"][block]:
+            raise CorruptData(f"block {block} has {len(timestamps)} timestamps")
+        values: Timestamps = timestamps.column(0).to_numpy()
+        return values
+
+    def _metadata_wanted(self, block: int, columns: Columns) -> bool:
+        """Return whether the block has metadata, of any stream, that is wanted."""
+        wanted = columns.metadata
+        if wanted == frozenset():
+            return False
+        if self._blocks["has_rest"][block]:
+            return True
+        stored = self._directory["metadata_names"][block].as_py()
+        return bool(stored) if wanted is None else not wanted.isdisjoint(stored)
 
     def _metadata(
         self, block: int, selection: RowSelection, columns: Columns

@@ -89,3 +89,21 @@ def select_rows(
     kept = np.flatnonzero(wanted)
     index = kept + first if index is None else index[kept]
     return RowSelection(stream_of_row[kept], 0, 0, index)
+
+
+def cut_runs(
+    stream: StreamIndex,
+    first: _Ints,
+    last: _Ints,
+    timestamp_ns: Timestamps,
+    start_ns: int,
+    end_ns: int,
+) -> tuple[StreamIndex, _Ints, _Ints]:
+    """Return the runs, rows [first, last), cut to [start_ns, end_ns); none empty."""
+    spans = np.empty((2, len(stream)), np.int64)
+    for i, (a, b) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        times = timestamp_ns[a:b]
+        spans[0, i] = a + times.searchsorted(start_ns, "left")
+        spans[1, i] = a + times.searchsorted(end_ns - 1, "right")
+    some = spans[0] < spans[1]
+    return stream[some], spans[0, some], spans[1, some]

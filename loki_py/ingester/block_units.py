@@ -17,6 +17,8 @@ from loki_py.model.scan import (
     ReadStats,
     ScanUnit,
     StreamRuns,
+    TimedUnit,
+    TimeRuns,
 )
 from loki_py.model.shares import Share, ShareableUnit, UnitShare
 
@@ -28,7 +30,7 @@ UNIT_ROWS_MAX = 90_000
 
 
 @dataclass(frozen=True, slots=True)
-class BlockUnit:
+class BlockUnit(TimedUnit):
     """One block of a file, as far as a scan wants it."""
 
     wanted: Wanted
@@ -64,9 +66,7 @@ class BlockUnit:
         try:
             batch = self.local.file.read(self.part, columns)
         except CorruptData as error:
-            raise DataUnreadable(
-                f"block {self.part.block} of {self.local.path.name} is damaged: {error}"
-            ) from error
+            raise self._unreadable(error) from error
         line_bytes = 0 if batch.line is None else batch.total_line_bytes()
         metadata_bytes = batch.total_metadata_bytes()
         stats.block_rows += len(batch)
@@ -82,9 +82,31 @@ class BlockUnit:
             batch.metadata_rest,
         )
 
+    def read_times(
+        self, columns: Columns, stats: ReadStats
+    ) -> Sequence[TimeRuns] | None:
+        """Return the runs of the block, times lying in the mapped file."""
+        try:
+            found = self.local.file.times(self.part, columns)
+        except CorruptData as error:
+            raise self._unreadable(error) from error
+        if found is None:
+            return None
+        stream, first, last, timestamp_ns = found
+        rows = int((last - first).sum())
+        stats.block_rows += rows
+        self.store.note_read(8 * rows)
+        numbers = self.local_of_position[stream]
+        return [TimeRuns(self.wanted.streams, numbers, first, last, timestamp_ns)]
+
+    def _unreadable(self, error: CorruptData) -> DataUnreadable:
+        return DataUnreadable(
+            f"block {self.part.block} of {self.local.path.name} is damaged: {error}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class BlockGroup(LargeUnit, ShareableUnit):
+class BlockGroup(LargeUnit, ShareableUnit, TimedUnit):
     """Neighbouring blocks of one file of which a scan wants little each."""
 
     units: Sequence[BlockUnit]
@@ -142,6 +164,20 @@ class BlockGroup(LargeUnit, ShareableUnit):
         """Return the wanted rows of all blocks, copied together."""
         batches = [unit.read(columns, stats) for unit in self.units]
         return concat([batch for batch in batches if len(batch)] or batches[:1])
+
+    def read_times(
+        self, columns: Columns, stats: ReadStats
+    ) -> Sequence[TimeRuns] | None:
+        """Return the runs of all blocks."""
+        own = ReadStats()
+        found: list[TimeRuns] = []
+        for unit in self.units:
+            runs = unit.read_times(columns, own)
+            if runs is None:
+                return None
+            found += runs
+        stats.add(own)
+        return found
 
 
 def _narrowed(part: BlockPart, start_ns: int, end_ns: int) -> BlockPart:

@@ -174,6 +174,41 @@ class ScanUnit(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TimeRuns:
+    """Times of a piece of a source: some runs of rows, of one stream each.
+
+    Attributes:
+        streams: the label sets that `stream` indexes.
+        stream: uint32[k], the stream of each run.
+        first, last: int64[k], the run's rows [first, last); none is empty.
+        timestamp_ns: by row, ascending within a run.
+    """
+
+    streams: Sequence[LabelSet]
+    stream: StreamIndex
+    first: "np.typing.NDArray[np.int64]"
+    last: "np.typing.NDArray[np.int64]"
+    timestamp_ns: Timestamps
+
+
+class TimedUnit(ABC):
+    """A unit that knows which of its rows are one stream's, in order of time."""
+
+    @abstractmethod
+    def read_times(
+        self, columns: Columns, stats: ReadStats
+    ) -> "Sequence[TimeRuns] | None":
+        """Return runs that hold the rows that `read` would return, each once.
+
+        None where the unit has of the columns more than stream and time.
+
+        Blocking; called on worker threads.
+
+        Raises: DataUnreadable.
+        """
+
+
 class LargeUnit(ABC):
     """A unit that can be cut, at the price of asking its source for details.
 

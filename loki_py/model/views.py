@@ -103,9 +103,7 @@ def joined(columns: "Sequence[pa.Array]") -> "pa.Array":
     if not all(map(is_viewed, columns)):
         return pa.concat_arrays([column.cast(pa.large_string()) for column in columns])
     roots = [root_of(column) for column in columns]
-    if any(
-        root is None or (root.address, root.size) != (roots[0].address, roots[0].size)
-        for root in roots
-    ):
+    places = {None if root is None else (root.address, root.size) for root in roots}
+    if len(places) > 1 or None in places:
         return pa.concat_arrays(columns)
     return viewed(np.concatenate([views_of(column) for column in columns]), roots[0])

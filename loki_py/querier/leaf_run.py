@@ -12,12 +12,19 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from loki_py.errors import DataUnreadable
 from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
-from loki_py.model.scan import LargeUnit, ReadStats, Scan, ScanUnit
+from loki_py.model.scan import (
+    Columns,
+    LargeUnit,
+    ReadStats,
+    Scan,
+    ScanUnit,
+    TimedUnit,
+)
 from loki_py.transport.abc import MappingUnit
 
 SLICE_NS = 10_000_000
@@ -40,6 +47,15 @@ class Evaluator(Protocol):
 
     def enough(self, bound_ns: int) -> bool:
         """Return whether rows no newer (older) than this can change nothing."""
+        ...
+
+
+@runtime_checkable
+class TimesEvaluator(Protocol):
+    """An evaluator that may need no more than the times of a unit."""
+
+    def map_times(self, unit: TimedUnit, columns: Columns, stats: ReadStats) -> Any:
+        """Return the unit's partial result; None where it takes a batch."""
         ...
 
 
@@ -207,6 +223,10 @@ class LeafRun:
         """Return what the evaluator makes of a unit's rows, here or where they lie."""
         if self.question is not None and isinstance(unit, MappingUnit) and unit.maps:
             return unit.mapped(self.question, stats)
+        if isinstance(unit, TimedUnit) and isinstance(self.evaluator, TimesEvaluator):
+            partial = self.evaluator.map_times(unit, self.scan.columns, stats)
+            if partial is not None:
+                return [partial]
         batch = unit.read(self.scan.columns, stats)
         return [self.evaluator.map(batch)] if len(batch) else ()
 

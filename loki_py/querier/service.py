@@ -14,13 +14,14 @@ from loki_py.config.limits import Limits, Overrides
 from loki_py.errors import DataUnreadable, QueryTimeout
 from loki_py.logql import ast
 from loki_py.logql import ast_metric as metric
+from loki_py.logql.exec.range_leaf import RangeEvaluator
 from loki_py.logql.parser import parse
 from loki_py.logql.plan import Leaf, Plan
 from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.results import Data, Matrix, Result, Streams, Vector
-from loki_py.model.scan import ReadStats
+from loki_py.model.scan import Columns, ReadStats, TimedUnit
 from loki_py.querier import limits as rules
 from loki_py.querier.executor import LeafOutcome, QueryExecutor
 from loki_py.querier.requests import (
@@ -299,6 +300,13 @@ class _PlanLeaf:
 
     def map(self, batch: EntryBatch) -> Any:
         return self.leaf.evaluator.map(batch)
+
+    def map_times(self, unit: TimedUnit, columns: Columns, stats: ReadStats) -> Any:
+        evaluator = self.leaf.evaluator
+        if not isinstance(evaluator, RangeEvaluator) or not evaluator.counts_times:
+            return None
+        runs = unit.read_times(columns, stats)
+        return None if runs is None else evaluator.map_times(runs)
 
     def add(self, partial: Any) -> None:
         self.leaf.evaluator.add(partial)

@@ -111,6 +111,17 @@ class Windows:
         second = back - behind * step_ns < self._part_ns
         return 2 * (self._whole - behind) + second
 
+    @cached_property
+    def edges_ns(self) -> "Ints | None":
+        """The edges of the buckets; None where a bucket is no plain span of time.
+
+        Bucket k holds the times in (edges[k], edges[k + 1]].
+        """
+        if self._whole == 0 or self._part_ns:
+            return None
+        first = self.grid.start_ns - self.offset_ns - self._whole * self._step_ns
+        return first + self._step_ns * np.arange(self.buckets + 1, dtype=np.int64)
+
     def slide(self, fields: Fields, combine: Combine) -> Fields:
         """Return for each window the combination of its buckets, [s, count].
 

@@ -14,10 +14,12 @@ from loki_py.logql.exec.series import series_of
 from loki_py.logql.exec.stream_table import StreamTables
 from loki_py.logql.exec.summaries import Block, Summary
 from loki_py.logql.exec.table import Table
+from loki_py.logql.exec.time_counts import counted
 from loki_py.logql.stages.pipeline import Pipeline
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import quote
 from loki_py.model.results import Floats, Labels
+from loki_py.model.scan import TimeRuns
 
 _WIDE_ROWS_MAX = 4096
 """Rows whose labels are all extracted at a time: each name that one of them has
@@ -71,6 +73,9 @@ class RangeEvaluator:
         without_label: the unwrapped label.
         absent: the labels of the only series, which is 1 where there are no
             samples; None for series of samples.
+
+    Attributes:
+        counts_times: whether the runs of a unit suffice, see `map_times`.
     """
 
     def __init__(
@@ -95,6 +100,14 @@ class RangeEvaluator:
         self._absent = absent
         self._tables = StreamTables()
         self._ids: dict[Labels, int] = {}
+        self.counts_times = (
+            pipeline.is_empty
+            and isinstance(samples, Entries)
+            and summary.counts
+            and windows.edges_ns is not None
+            and grouping is not None
+            and not grouping.without
+        )
 
     def map(self, batch: EntryBatch) -> tuple[RangePartial, ...]:
         """Return the samples of a batch; thread-safe."""
@@ -103,6 +116,19 @@ class RangeEvaluator:
             self._mapped(batch.slice(at, min(at + rows, len(batch))))
             for at in range(0, len(batch), rows)
         )
+
+    def map_times(self, pieces: Sequence[TimeRuns]) -> tuple[RangePartial, ...]:
+        """Return the counts of runs, as `map` would; where `counts_times`."""
+        assert self._grouping is not None
+        names = tuple(dict.fromkeys(self._grouping.labels))
+        partials = []
+        for runs in pieces:
+            if len(runs.stream):
+                table = self._tables.of(runs.streams)
+                labels, block = counted(runs, table, names, self._windows)
+                kept = int((runs.last - runs.first).sum())
+                partials.append(RangePartial(labels, block, kept))
+        return tuple(partials)
 
     def _mapped(self, batch: EntryBatch) -> RangePartial:
         frame = self._pipeline.run(batch, self._tables.of(batch.streams))

@@ -46,9 +46,12 @@ class Summary(Protocol):
 
     Attributes:
         ranks: whether samples of equal time must come with ranks.
+        counts: whether how many samples there are is all that matters; a block
+            may then hold counts by bucket as its one field.
     """
 
     ranks: bool
+    counts: bool
 
     def block_of(
         self, series: Ints, timestamp_ns: Ints, values: Floats, ranks: Floats
@@ -90,6 +93,7 @@ class StateSummary:
 
     def __init__(self, windows: Windows, function: Function) -> None:
         self.ranks = function.reduction.ranks
+        self.counts = function.reduction is COUNT
         self._windows = windows
         self._function = function
         self._keys: list[Ints] = []
@@ -166,6 +170,7 @@ class SampleSummary:
 
     def __init__(self, windows: Windows, valued: Valued) -> None:
         self.ranks = False
+        self.counts = False
         self._windows = windows
         self._valued = valued
         self._series: list[Ints] = []
@@ -225,6 +230,7 @@ class QuantileSummary:
 
     def __init__(self, windows: Windows, quantile: float) -> None:
         self.ranks = False
+        self.counts = False
         self._windows = windows
         self._quantile = quantile
         self._keys: list[Ints] = []

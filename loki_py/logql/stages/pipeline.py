@@ -86,9 +86,11 @@ class Pipeline:
     Attributes:
         columns: what a reader must load for it.
         extracts_all: whether some parser extracts every label of a line.
+        is_empty: whether there are no stages, so that every row survives.
     """
 
     def __init__(self, stages: Sequence[ast.Stage], wants: Wants) -> None:
+        self.is_empty = not stages
         leading = 0
         while leading < len(stages) and isinstance(stages[leading], ast.LineFilter):
             leading += 1
@@ -128,11 +130,13 @@ class Pipeline:
         lines = None
         if self.columns.line:
             lines = pl.Series(pl.from_arrow(batch.line))
-            for test in [*self._line_tests, *self._needle_tests(batch, table)]:
+            tests = [*self._line_tests, *self._needle_tests(batch, table)]
+            for i, test in enumerate(tests, start=1):
                 keep = test(lines)
                 if not keep.all():
                     rows = np.flatnonzero(keep) if rows is None else rows[keep]
-                    lines = lines.filter(pl.Series(keep))
+                    if i < len(tests) or self._reads_line:
+                        lines = lines.filter(pl.Series(keep))
         frame = frame_of(
             batch,
             table,
