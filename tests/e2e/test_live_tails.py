@@ -261,7 +261,7 @@ def test_command_goes_on_after_the_server_was_away():
             status, told = followed.stop()
 
     assert [line.strip() for line in followed.lines] == [x.strip() for x in pushed]
-    assert status == 0
+    assert status == 130
     assert re.search("connecting again", told)
 
 
