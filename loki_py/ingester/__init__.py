@@ -2,5 +2,6 @@
 
 Reading order: `stream_table`, `head`, `generation`, `state`, `admission`, `rejections`,
 `selection`, `cut`, `slices`, `flush_record` and `flush_policy` decide; `blockstore`,
-`block_units`, `cutter`, `flusher`, `flush_scheduler`, `recovery` and `service` act.
+`block_units`, `cells`, `select`, `cutter`, `flusher`, `flush_scheduler`, `recovery`
+and `service` act.
 """

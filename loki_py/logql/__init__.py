@@ -2,6 +2,6 @@
 
 Reading order: `ast`, `ast_metric`; `tokens`, `lexer`, `cursor`, `parser` with
 its parts `parser_metric`, `parser_range`, `parser_log`, `parser_filter`;
-`rules`, `checks`; `printer`, `pretty`; `template`; then `plan`, `stages` and
-`exec`.
+`rules`, `checks`; `printer`, `pretty`; `template`; then `plan`, `question`,
+`stages` and `exec`.
 """

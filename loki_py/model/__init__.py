@@ -1,4 +1,4 @@
 """What everything else talks about.
 
-Reading order: `labels`, `matchers`, `batch`, `scan`, `results`.
+Reading order: `labels`, `matchers`, `batch`, `scan`, `shares`, `results`.
 """
