@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
+from loki_py.api import otlp_grpc_server
 from loki_py.api.access import Guard
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
@@ -201,6 +202,25 @@ async def test_message_beyond_the_cap_is_refused_before_and_after_decompression(
 
     assert packed[0] == plain[0] == "RESOURCE_EXHAUSTED"
     assert retry_ns_of(packed[1]) is None
+
+
+async def test_caller_that_sends_nothing_is_not_waited_for(monkeypatch):
+    """It is told to come again; others are answered meanwhile."""
+    monkeypatch.setattr(otlp_grpc_server, "READ_S_MAX", 0.05)
+    async with served(Pushes()) as address, grpc.aio.insecure_channel(address) as idle:
+        calls = [idle.stream_unary(ROUTE)(metadata=(TENANT,)) for _ in range(20)]
+        assert (await export(address, request_of("a")))[0] == "OK"
+        codes = {await call.code() for call in calls}
+
+    assert codes == {grpc.StatusCode.UNAVAILABLE}
+
+
+async def test_caller_that_ends_without_a_message_is_refused():
+    async with served(Pushes()) as address, grpc.aio.insecure_channel(address) as idle:
+        call = idle.stream_unary(ROUTE)(metadata=(TENANT,))
+        await call.done_writing()
+
+        assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_caller_without_tenant_is_unauthenticated():
