@@ -313,9 +313,15 @@ def replaced(node, labels):
     if not covers(node.pattern, source):
         return labels
     found = re2.search(f"(?s)^(?:{node.pattern})$", source)
-    value = re.sub(
-        r"\$(\d)", lambda hit: found.group(int(hit[1])) or "", node.replacement
-    )
+
+    def group_of(hit):
+        name = hit[1] or hit[2]
+        try:
+            return found.group(int(name) if name.isdigit() else name) or ""
+        except IndexError:
+            return ""
+
+    value = re.sub(r"\$(?:(\w+)|\{(\w+)\})", group_of, node.replacement)
     pairs.pop(node.target, None)
     if value:
         pairs[node.target] = value

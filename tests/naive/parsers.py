@@ -110,7 +110,9 @@ def flattened(prefix, key, value):
 def json_labels(line):
     """Yield each scalar of the line's object, nested keys joined by `_`."""
     for key, value in members_of(line):
-        yield from flattened("", key, value)
+        for name, text in flattened("", key, value):
+            if name:
+                yield name, text
 
 
 def place_at(text, path):
@@ -152,7 +154,7 @@ def json_extracted(line, extractions):
     """Yield each wanted label: "" where the path leads nowhere, to null or a fault."""
     if not line:
         return
-    if line[skip_space(line, 0) :][:1] != "{":
+    if line[0] not in '{["':
         raise ParseStopped
     stopped = None
     for one in extractions:
