@@ -111,6 +111,26 @@ def test_only_the_result_is_bounded_in_series():
         at_ten(BY_APP, series_max=1)
 
 
+def test_thousands_of_series_may_become_a_few():
+    """What is small in the end is answered, whatever it is made of."""
+    rows = batch([({"app": "a", "pod": f"{i:04}"}, 1, "x" * i) for i in range(2_000)])
+    every = 'bytes_over_time({app="a"}[10s])'
+    labelled = 'sum by (n) (count_over_time({app="a"} | label_format n=pod [10s]))'
+
+    for query, size in (
+        (f"sum({every})", 1),
+        (f"topk(3, {every})", 3),
+        (f"count(topk(600, {every}))", 1),
+        (f"max by (app) ({labelled})", 1),
+        (f"{every} > 1990", 9),
+    ):
+        vector = ask(query, rows, end=10, instant=True, series_max=500)
+        assert len(vector.labels) == size, query
+    for query in (every, labelled, f"topk(501, {every})"):
+        with pytest.raises(LimitExceeded, match=r"maximum number of series \(500\)"):
+            ask(query, rows, end=10, instant=True, series_max=500)
+
+
 def test_constant_over_a_range_is_one_series():
     """A number has a point at every step."""
     assert points(ask("2 * 3", ROWS, start=0, end=2)) == {(): {0: 6, 1: 6, 2: 6}}

@@ -60,6 +60,11 @@ def reads(stage: ast.Drop | ast.Keep) -> frozenset[str]:
     return frozenset(target.name for target in stage.targets if target.matcher)
 
 
+def kept_names(stage: ast.Keep) -> frozenset[str]:
+    """Return the only labels that a line may have behind the stage."""
+    return frozenset({target.name for target in stage.targets}) | {ERROR, ERROR_DETAILS}
+
+
 def decolorize(stage: ast.Decolorize, wants: Wants) -> Apply:  # noqa: ARG001
     """Strip the escape sequences of terminals from the lines."""
 

@@ -18,7 +18,7 @@ from loki_py.logql.exec.frame import (
 )
 from loki_py.logql.exec.stream_table import StreamTable
 from loki_py.logql.stages.captures import pattern, regexp
-from loki_py.logql.stages.drop_keep import decolorize, drop, keep
+from loki_py.logql.stages.drop_keep import decolorize, drop, keep, kept_names
 from loki_py.logql.stages.drop_keep import reads as drop_keep_reads
 from loki_py.logql.stages.formats import (
     label_format,
@@ -34,7 +34,7 @@ from loki_py.logql.stages.line_filter import Test as LineTest
 from loki_py.logql.stages.line_filter import line_filter, test_of
 from loki_py.logql.stages.logfmt_fields import logfmt
 from loki_py.logql.stages.regex import contains
-from loki_py.logql.stages.stage import Apply, Hints, Names, Test, Wants, union
+from loki_py.logql.stages.stage import Apply, Hints, Names, Test, Wants, common, union
 from loki_py.logql.stages.unpack import unpack
 from loki_py.model.batch import EntryBatch
 from loki_py.model.matchers import Matcher, MatchType
@@ -52,12 +52,14 @@ class StageKind:
         labels: the label names that it reads.
         line: whether it reads the line.
         sets_line: whether the line it leaves is another than it met.
+        passes: the only labels that are left behind it; None for all.
     """
 
     build: Build
     labels: Callable[[Any], Names] = lambda _: frozenset()
     line: bool = True
     sets_line: bool = False
+    passes: Callable[[Any], Names] = lambda _: None
 
 
 STAGES: dict[type, StageKind] = {
@@ -71,7 +73,7 @@ STAGES: dict[type, StageKind] = {
     ast.LineFormat: StageKind(line_format, line_reads),
     ast.LabelFormat: StageKind(label_format, label_reads),
     ast.Drop: StageKind(drop, drop_keep_reads, line=False),
-    ast.Keep: StageKind(keep, drop_keep_reads, line=False),
+    ast.Keep: StageKind(keep, drop_keep_reads, line=False, passes=kept_names),
     ast.Decolorize: StageKind(decolorize),
 }
 """Every stage of the language; adding one is a row here and a file beside."""
@@ -106,7 +108,9 @@ class Pipeline:
             applied.append(kind.build(stage, wants))
             wants = replace(
                 wants,
-                labels=union(wants.labels, kind.labels(stage)),
+                labels=union(
+                    common(wants.labels, kind.passes(stage)), kind.labels(stage)
+                ),
                 line=wants.line or kind.line,
             )
         self._stages = applied[::-1]

@@ -54,3 +54,10 @@ class Wants:
 def union(a: Names, b: Names) -> Names:
     """Return the names of either."""
     return None if a is None or b is None else a | b
+
+
+def common(a: Names, b: Names) -> Names:
+    """Return the names of both."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a & b
