@@ -36,6 +36,17 @@ _SIZE_UNITS = {"": 1.0, "b": 1.0}
 for _power, _letter in enumerate("kmgtpe", start=1):
     _SIZE_UNITS[_letter] = _SIZE_UNITS[f"{_letter}b"] = 1000.0**_power
     _SIZE_UNITS[f"{_letter}i"] = _SIZE_UNITS[f"{_letter}ib"] = 1024.0**_power
+
+
+def _spelled(units: dict[str, float]) -> dict[str, float]:
+    """Return the units as they are often written."""
+    plain = {unit: size for unit, size in units.items() if unit}
+    upper = {unit.upper(): size for unit, size in plain.items()}
+    mixed = {f"{u[0].upper()}{u[1:-1]}B": s for u, s in plain.items() if u[-1] == "b"}
+    return {"": 1.0, **plain, **upper, **mixed}
+
+
+_SPELLED_SIZES = _spelled(_SIZE_UNITS)
 _SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
 _SIZE_MAX = 2.0**64
 _NO_NUMBER = pl.Series([None], dtype=pl.Float64)
@@ -75,12 +86,31 @@ def parse_value(text: str) -> float:
 
 def durations_ns_of(texts: pl.Series) -> Converted:
     """Return Go's time.ParseDuration of each text, in nanoseconds."""
-    return _converted(texts, _fast_durations, parse_go_duration)
+    return _all_plain(texts, _NS_PER, np.rint) or _converted(
+        texts, _fast_durations, parse_go_duration
+    )
 
 
 def sizes_of(texts: pl.Series) -> Converted:
     """Return the bytes that each text means: `5KB`, `1.5 MiB`, `42`."""
-    return _converted(texts, _fast_sizes, parse_size)
+    return _all_plain(texts, _SPELLED_SIZES, np.floor) or _converted(
+        texts, _fast_sizes, parse_size
+    )
+
+
+def _all_plain(
+    texts: pl.Series, units: dict[str, float], rounded: Callable[[Floats], Floats]
+) -> Converted | None:
+    """Return number times unit; None where some text is not plainly that."""
+    short = scaled_numbers(texts, units)
+    if short is None:
+        return None
+    values, plain = short
+    if not plain.all():
+        if not (plain | texts.is_null().to_numpy()).all():
+            return None
+        values = np.where(plain, values, np.nan)
+    return Converted(rounded(values), np.zeros(len(texts), np.bool_), None)
 
 
 def _converted(
@@ -121,19 +151,11 @@ def _fast_durations(texts: pl.Series) -> pl.Series:
 
 
 def _fast_sizes(texts: pl.Series) -> pl.Series:
-    units = {unit: size for unit, size in _SIZE_UNITS.items() if unit}
-    spelled = {**units, **{unit.upper(): size for unit, size in units.items()}}
-    spelled |= {
-        f"{u[0].upper()}{u[1:-1]}B": s for u, s in units.items() if u[-1] == "b"
-    }
-    return _with_units(texts, {"": 1.0, **spelled}, "bBiIkKmMgGtTpPeE").floor()
+    return _with_units(texts, _SPELLED_SIZES, "bBiIkKmMgGtTpPeE").floor()
 
 
 def _with_units(texts: pl.Series, units: dict[str, float], letters: str) -> pl.Series:
     """Return number times unit, null where the text is not a number and a unit."""
-    short = scaled_numbers(texts, units)
-    if short is not None and (short[1] | texts.is_null().to_numpy()).all():
-        return pl.Series(short[0]).zip_with(pl.Series(short[1]), _NO_NUMBER)
     digits = texts.str.strip_chars_end(letters)
     unit = texts.str.strip_chars_start("0123456789.")
     scale = unit.replace_strict(

@@ -1,24 +1,42 @@
 """Short texts of a number and a unit, such as `12.5ms`, as numbers, by column.
 
-A text of at most twelve bytes lies in its view, so a column of them is a
-matrix of bytes; digits are summed up for all texts at once.
+A text of at most twelve bytes lies in its view: two words. Where its number
+ends, where its dot is and what its digits say is found for all bytes of a word
+at once, and for all texts of a column together.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
+from loki_py.logql.stages.key_values import Words, first_byte
+from loki_py.model.batch import Rows
 from loki_py.model.results import Floats
+from loki_py.model.views import INLINE_BYTES, views_of
 
-_BYTES_MAX = 12
 _UNIT_BYTES_MAX = 3
-_ZERO, _DOT = ord("0"), ord(".")
-_PLACES = np.arange(_BYTES_MAX, dtype=np.uint8)
-_POWERS = 10.0 ** np.arange(_BYTES_MAX + 1)
+_DIGITS_MAX = 8
+"""Digits before the dot, and behind it, that are read at once."""
+
+_EVERY_BYTE = 0x0101010101010101
+_HIGH_BITS = np.uint64(0x80 * _EVERY_BYTE)
+_LOW_BITS = np.uint64(0x7F * _EVERY_BYTE)
+_DOTS, _SLASHES = (np.uint64(ord(char) * _EVERY_BYTE) for char in "./")
+_ABOVE_NINE = np.uint64((0x7F - ord("9")) * _EVERY_BYTE)
+_WORD_BITS, _HALF_BITS = np.uint64(64), np.uint64(32)
+_POWERS = 10.0 ** np.arange(_DIGITS_MAX + 1)
+_WHOLE_POWERS = 10 ** np.arange(_DIGITS_MAX + 1, dtype=np.int64)
+_PAIRS = (
+    (np.uint64(0x0F * _EVERY_BYTE), np.uint64(10 * 2**8 + 1), np.uint64(8)),
+    (np.uint64(0x00FF00FF00FF00FF), np.uint64(100 * 2**16 + 1), np.uint64(16)),
+    (np.uint64(0x0000FFFF0000FFFF), np.uint64(10_000 * 2**32 + 1), np.uint64(32)),
+)
+"""Mask, factor and shift by which neighbouring digits become one number."""
+
+_NO_HITS: Words = np.zeros(1, np.uint64)
 
 
 def scaled_numbers(
@@ -26,62 +44,87 @@ def scaled_numbers(
 ) -> tuple[Floats, Mask] | None:
     """Return number times unit per text, and where the text is plainly that.
 
-    Plain is `digits` or `digits.digits` and a unit of `units`, in at most
-    twelve bytes. Where it is not, the number means nothing. None where the
-    column is not of views.
+    Plain is `digits` or `digits.digits`, of at most eight digits each, and a
+    unit of `units`, in at most twelve bytes. Where it is not, the number means
+    nothing. None where the column is not of views.
     """
     column = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
     if column.type != pa.string_view():
         return None
-    views = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, 16)
-    views = views[column.offset : column.offset + len(column)]
-    length = np.ascontiguousarray(views[:, :4]).view("<u4")[:, 0]
-    raw = views[:, 4:]
-    plain = (length > 0) & (length <= _BYTES_MAX)
+    views = views_of(column)
+    size = views[:, 0].astype(np.int64)
+    plain = (size > 0) & (size <= INLINE_BYTES)
     if column.null_count:
         plain &= texts.is_not_null().to_numpy()
-    size = np.where(plain, length, 0).astype(np.uint8)
-    digit = raw - np.uint8(_ZERO)
-    is_digit = digit < 10
-    is_dot = raw == _DOT
-    in_number = np.logical_and.accumulate(
-        (is_digit | is_dot) & (size[:, None] > _PLACES), axis=1
-    )
-    count = in_number.sum(axis=1, dtype=np.uint8)
-    is_dot &= in_number
-    behind = np.logical_or.accumulate(is_dot, axis=1)
-    is_digit &= in_number
-    plain &= is_dot.sum(axis=1, dtype=np.uint8) <= 1
-    rows = np.arange(len(size))
-    plain &= is_digit[:, 0] & is_digit[rows, np.maximum(count, 1) - 1]
-    whole = np.zeros(len(size), np.int64)
-    for place in range(_BYTES_MAX):
-        here = is_digit[:, place]
-        whole = np.where(here, whole * 10 + digit[:, place], whole)
-    fraction = (is_digit & behind).sum(axis=1, dtype=np.uint8)
-    scale, known = _scales_of(raw, count, size, units)
-    return whole / _POWERS[fraction] * scale, plain & known
+    low = views[:, 1] | views[:, 2].astype(np.uint64) << _HALF_BITS
+    high = views[:, 3].astype(np.uint64)
+    if not plain.all():
+        low, high = np.where(plain, low, 0), np.where(plain, high, 0)
+    count = _first_of(_stops_of(low), _stops_of(high))
+    dot = np.minimum(_first_of(_equal(low, _DOTS), _equal(high, _DOTS)), count)
+    begin = np.minimum(dot + 1, count)
+    fraction = count - begin
+    plain &= (dot > 0) & (dot <= _DIGITS_MAX) & (begin <= _DIGITS_MAX)
+    # A dot has digits behind it, and no other dot.
+    plain &= (dot == count) | ((fraction > 0) & (fraction <= _DIGITS_MAX))
+    rest = _from(low, high, begin)
+    plain &= _first_of(_equal(rest, _DOTS), _NO_HITS) >= fraction
+    digits = np.clip(fraction, 0, _DIGITS_MAX)
+    whole = _number_of(low, np.minimum(dot, _DIGITS_MAX)) * _WHOLE_POWERS[digits]
+    whole += _number_of(rest, digits)
+    scale, known = _scales_of(_from(low, high, count), size - count, units)
+    return whole / _POWERS[digits] * scale, plain & known
+
+
+def _stops_of(words: Words) -> Words:
+    """Return words with a bit in each byte that is no digit and no dot."""
+    low = words & _LOW_BITS
+    inside = ((low | _HIGH_BITS) - _DOTS) & ~(low + _ABOVE_NINE) & ~words
+    return (~inside & _HIGH_BITS) | _equal(words, _SLASHES)
+
+
+def _equal(words: Words, wanted: np.uint64) -> Words:
+    """Return words with a bit in each byte that is the wanted one."""
+    differ = words ^ wanted
+    return ~(((differ & _LOW_BITS) + _LOW_BITS) | differ) & _HIGH_BITS
+
+
+def _first_of(low: Words, high: Words) -> Rows:
+    """Return in which byte of a text the first bit is, 16 where nowhere."""
+    return np.where(low != 0, first_byte(low), 8 + first_byte(high))
+
+
+def _from(low: Words, high: Words, start: Rows) -> Words:
+    """Return the eight bytes from `start` on, as far as the text has them."""
+    bits = (start << 3).view(np.uint64)
+    # A shift by more than a word's bits, below zero too, leaves nothing.
+    word = low >> bits | high << (_WORD_BITS - bits)
+    return word | np.where(start > _DIGITS_MAX, high >> (bits - _WORD_BITS), 0)
+
+
+def _number_of(words: Words, count: Rows) -> Rows:
+    """Return what the first `count` bytes, all digits, say."""
+    number = words << (_WORD_BITS - (count << 3).view(np.uint64))
+    for mask, factor, shift in _PAIRS:
+        number = (number & mask) * factor >> shift
+    return number.view(np.int64)
 
 
 def _scales_of(
-    raw: npt.NDArray[np.uint8],
-    start: npt.NDArray[np.uint8],
-    end: npt.NDArray[np.uint8],
-    units: Mapping[str, float],
+    spelled: Words, size: Rows, units: Mapping[str, float]
 ) -> tuple[Floats, Mask]:
-    """Return the unit that stands in each row from `start` to `end`."""
-    spelled = np.zeros(len(start), np.uint32)
-    rows = np.arange(len(start))
-    for place in range(_UNIT_BYTES_MAX):
-        at = start + place
-        byte = raw[rows, np.minimum(at, _BYTES_MAX - 1)].astype(np.uint32)
-        spelled |= np.where(at < end, byte, 0).astype(np.uint32) << np.uint32(8 * place)
-    scale = np.zeros(len(start))
-    known = np.zeros(len(start), np.bool_)
+    """Return the unit that the first `size` bytes of each word spell."""
+    scale = np.zeros(len(spelled))
+    known = np.zeros(len(spelled), np.bool_)
+    bits = np.clip(size, 0, _UNIT_BYTES_MAX) << 3
+    spelled = spelled & ((np.uint64(1) << bits.view(np.uint64)) - np.uint64(1))
     for unit, factor in units.items():
         text = unit.encode()
         if len(text) <= _UNIT_BYTES_MAX:
-            is_this = spelled == int.from_bytes(text, "little")
-            scale[is_this] = factor
-            known |= is_this
-    return scale, known & (end - start <= _UNIT_BYTES_MAX)
+            is_this = spelled == np.uint64(int.from_bytes(text, "little"))
+            if is_this.any():
+                scale[is_this] = factor
+                known |= is_this
+                if known.all():
+                    break
+    return scale, known & (size <= _UNIT_BYTES_MAX)

@@ -49,9 +49,13 @@ class Unwrapped:
         if texts is None:
             frame.filter(np.zeros(len(frame), dtype=np.bool_))
             return np.zeros(0)
-        present = (texts != "").fill_null(value=False).to_numpy()
-        frame.filter(present)
-        converted = self._convert(texts.filter(pl.Series(present)))
+        present = texts != ""
+        if texts.null_count():
+            present = present.fill_null(value=False)
+        if not present.all():
+            frame.filter(present.to_numpy())
+            texts = texts.filter(present)
+        converted = self._convert(texts)
         values = converted.values
         if converted.details is not None:
             frame.set_error(converted.bad, SAMPLE_ERROR, converted.details)
