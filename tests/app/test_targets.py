@@ -2,7 +2,12 @@
 
 import pytest
 
-from loki_py.app.cluster import address_of, retained
+from loki_py.app.cluster import (
+    HEAD_STAGGER_MAX,
+    address_of,
+    clustered,
+    retained,
+)
 from loki_py.app.targets import Role, roles_of
 from loki_py.app.wiring import wire
 from loki_py.config.loader import parse_config
@@ -86,3 +91,13 @@ def test_flushed_data_stays_until_every_querier_has_seen_it():
 
     assert kept_ns > INDEX_REFRESH_NS
     assert retained(longer) is longer
+
+
+def test_replicas_seal_their_heads_apart():
+    """Each at another size, none much below what is configured."""
+    config = config_of(*CLUSTER)
+    sizes = {clustered(config, f"i-{n}").ingester.head_bytes_max for n in range(8)}
+    most = config.ingester.head_bytes_max
+
+    assert len(sizes) == 8
+    assert all(most * (1 - HEAD_STAGGER_MAX) <= size <= most for size in sizes)
