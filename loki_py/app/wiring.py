@@ -28,7 +28,7 @@ from loki_py.api.routes import (
 )
 from loki_py.api.server import AsgiApp, new_server
 from loki_py.api.tail import TAIL_ROUTES, TailRoute
-from loki_py.app.cluster import AloneView, Cluster, retained, terminate
+from loki_py.app.cluster import AloneView, Cluster, clustered, terminate
 from loki_py.app.data_lock import DataLock
 from loki_py.app.machine import memory_bytes, with_bounded_heads
 from loki_py.app.membership import Shutdown
@@ -117,7 +117,7 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
     """
     roles = roles_of(config)
     if is_clustered(config):
-        config = retained(config)
+        config = clustered(config, instance_id_of(config.common.instance_id))
     version = version_of("loki-py")
     registry = new_registry(version)
     log_level.count = log_events_counter(registry)
