@@ -4,9 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import polars as pl
-
 from loki_py.logql import ast
 from loki_py.logql.exec.frame import (
     ERROR,
@@ -30,10 +27,9 @@ from loki_py.logql.stages.json_fields import json
 from loki_py.logql.stages.label_filter import label_filter, names_of
 from loki_py.logql.stages.label_filter import reads as label_filter_reads
 from loki_py.logql.stages.label_filter import test_of as filter_test
-from loki_py.logql.stages.line_filter import Test as LineTest
-from loki_py.logql.stages.line_filter import line_filter, test_of
+from loki_py.logql.stages.leading import SurvivingLines
+from loki_py.logql.stages.line_filter import line_filter, literals_of, test_of
 from loki_py.logql.stages.logfmt_fields import logfmt
-from loki_py.logql.stages.regex import contains
 from loki_py.logql.stages.stage import Apply, Hints, Names, Test, Wants, common, union
 from loki_py.logql.stages.unpack import unpack
 from loki_py.model.batch import EntryBatch
@@ -101,6 +97,7 @@ class Pipeline:
             for stage in stages[:leading]
             if isinstance(stage, ast.LineFilter)
         ]
+        self._literals = literals_of(tuple(stages[:leading]))
         self._needles = label_needles(stages[leading:])
         applied: list[Apply] = []
         for stage in reversed(stages[leading:]):
@@ -133,14 +130,11 @@ class Pipeline:
         rows: Rows | None = None
         lines = None
         if self.columns.line:
-            lines = pl.Series(pl.from_arrow(batch.line))
-            tests = [*self._line_tests, *self._needle_tests(batch, table)]
-            for i, test in enumerate(tests, start=1):
-                keep = test(lines)
-                if not keep.all():
-                    rows = np.flatnonzero(keep) if rows is None else rows[keep]
-                    if i < len(tests) or self._reads_line:
-                        lines = lines.filter(pl.Series(keep))
+            found = SurvivingLines(
+                batch.line, self._literals, self._needles_in(batch, table)
+            )
+            found.test(self._line_tests, lines_read=self._reads_line)
+            lines, rows = found.lines, found.rows
         frame = frame_of(
             batch,
             table,
@@ -154,22 +148,15 @@ class Pipeline:
             stage(frame)
         return frame
 
-    def _needle_tests(self, batch: EntryBatch, table: StreamTable) -> list[LineTest]:
-        """Return tests for texts that labels of surviving lines come from."""
+    def _needles_in(self, batch: EntryBatch, table: StreamTable) -> list[str]:
+        """Return texts that labels of surviving lines come from."""
         if batch.metadata_rest is not None:
             return []
         return [
-            _holding(text)
+            text
             for name, text in self._needles
             if table.column(name) is None and name not in batch.metadata
         ]
-
-
-def _holding(text: str) -> LineTest:
-    """Return the test for lines that hold the text, or something that may spell it."""
-    return lambda lines: (
-        contains(lines, text) | contains(lines, "\\") | contains(lines, "\ufffd")
-    )
 
 
 def label_needles(stages: Sequence[ast.Stage]) -> list[tuple[str, str]]:
