@@ -36,7 +36,7 @@ MAY_DO_IO = {
     "ingester.blockstore", "ingester.block_units", "ingester.cells", "ingester.cutter",
     "ingester.flusher", "ingester.flush_scheduler", "ingester.handover",
     "ingester.recovery", "ingester.select", "ingester.service", "ingester.tails",
-    "querier.executor", "querier.index_repair", "querier.index_service",
+    "querier.executor", "querier.federation", "querier.index_repair", "querier.index_service",
     "querier.leaf_run", "querier.replicated", "querier.replicated_feed",
     "querier.service", "querier.sources", "querier.store_reader", "querier.tail",
     "patterns.followed", "patterns.querier", "patterns.service", "patterns.store",

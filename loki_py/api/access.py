@@ -11,7 +11,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Protocol
 
-from loki_py.api.tenants import Tenancy
+from loki_py.api.tenants import SEPARATOR, Tenancy
 from loki_py.config.security_schema import ANY_TENANT
 from loki_py.errors import AccessDenied
 
@@ -115,11 +115,20 @@ class Guard:
         raise AccessDenied("unknown token", status=401)
 
     def admit(
-        self, authorization: str, org_id: str, access: Access, *, has_tenant: bool
+        self,
+        authorization: str,
+        org_id: str,
+        access: Access,
+        *,
+        has_tenant: bool,
+        several: bool = False,
     ) -> tuple[Principal, str]:
         """Return who asks, and for which tenant: "" where the route has none.
 
         A token for one tenant needs no tenant header.
+
+        Args:
+            several: whether the route may be asked about several.
 
         Raises: AccessDenied, TenantInvalid.
         """
@@ -129,17 +138,18 @@ class Guard:
         if access is not Access.KNOWN and access.value not in principal.scopes:
             raise AccessDenied(f"{principal.name} may not {access.value}")
         if has_tenant:
-            return principal, self._tenant_of(principal, org_id)
+            return principal, self._tenant_of(principal, org_id, several=several)
         if access is not Access.KNOWN and not principal.is_for_all:
             raise AccessDenied(f"{principal.name} is not for all tenants")
         return principal, ""
 
-    def _tenant_of(self, principal: Principal, org_id: str) -> str:
+    def _tenant_of(self, principal: Principal, org_id: str, *, several: bool) -> str:
         if not org_id and len(principal.tenants) == 1 and not principal.is_for_all:
             [org_id] = principal.tenants
-        tenant = self.tenancy.tenant_of(org_id)
-        if tenant not in principal.tenants and not principal.is_for_all:
-            raise AccessDenied(f"{principal.name} is not for tenant '{tenant}'")
+        tenant = self.tenancy.tenant_of(org_id, several=several)
+        for one in tenant.split(SEPARATOR):
+            if one not in principal.tenants and not principal.is_for_all:
+                raise AccessDenied(f"{principal.name} is not for tenant '{one}'")
         return tenant
 
 

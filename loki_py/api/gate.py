@@ -29,8 +29,11 @@ def admit(
             org_id,
             route.access,
             has_tenant=route.has_tenant,
+            several=route.takes_several,
         )
-    tenant = context.tenancy.tenant_of(org_id) if route.has_tenant else ""
+    if not route.has_tenant:
+        return NOBODY, ""
+    tenant = context.tenancy.tenant_of(org_id, several=route.takes_several)
     return NOBODY, tenant
 
 

@@ -13,6 +13,7 @@ from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
 
 GET = ("GET",)
 GET_POST = ("GET", "POST")
+_OF_ONE_TENANT = {"drilldown-limits", "patterns"}
 _IN_NAMES = str.maketrans({"/": "_", "-": "_", "{": "", "}": ""})
 
 
@@ -23,6 +24,7 @@ class Route:
     Attributes:
         name: the route's name in metrics.
         has_tenant: whether the request is about a tenant.
+        takes_several: whether it may be about several, where that is turned on.
         is_cancelled: whether its work ends when the client goes away.
         while_starting: whether it answers before every service runs.
     """
@@ -32,6 +34,7 @@ class Route:
     answer: AnswerRequest
     name: str
     has_tenant: bool = True
+    takes_several: bool = False
     is_cancelled: bool = True
     while_starting: bool = False
 
@@ -124,7 +127,13 @@ def index_routes(index: IndexRoutes, patterns: PatternRoutes) -> list[Route]:
 
 def _log_routes(*table: tuple[str, AnswerRequest]) -> list[Route]:
     return [
-        Route(f"/loki/api/v1/{path}", GET_POST, answer, f"loki_api_v1_{_named(path)}")
+        Route(
+            f"/loki/api/v1/{path}",
+            GET_POST,
+            answer,
+            f"loki_api_v1_{_named(path)}",
+            takes_several=path not in _OF_ONE_TENANT,
+        )
         for path, answer in table
     ]
 

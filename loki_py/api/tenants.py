@@ -9,6 +9,9 @@ TENANT_BYTES_MAX = 150
 TENANTS_KEPT_MAX = 10_000
 """Headers whose tenant is remembered; beyond, they are parsed every time."""
 
+SEPARATOR = "|"
+"""Between the tenants of one header."""
+
 _UNSUPPORTED = re.compile(r"[^a-zA-Z0-9!\-_.*'()]")
 
 
@@ -19,7 +22,7 @@ def parse_tenants(header: str) -> tuple[str, ...]:
     """
     if not header:
         raise TenantInvalid("no org id", status=401)
-    tenants = {_checked(text) for text in header.split("|")}
+    tenants = {_checked(text) for text in header.split(SEPARATOR)}
     return tuple(sorted(tenants))
 
 
@@ -56,19 +59,27 @@ class Tenancy:
 
     Attributes:
         enabled: with tenancy off, the header is ignored.
+        takes_several: whether questions may be about several, `a|b`.
     """
 
     enabled: bool
     no_auth_tenant: str = "fake"
+    takes_several: bool = False
     _known: dict[str, str] = field(default_factory=dict)
 
-    def tenant_of(self, header: str) -> str:
+    def tenant_of(self, header: str, *, several: bool = False) -> str:
         """Return the tenant; `header` is "" where the request has none.
+
+        Args:
+            several: whether the request may be about several; then they are
+                sorted, with `|` between.
 
         Raises: TenantInvalid.
         """
         if not self.enabled:
             return self.no_auth_tenant
+        if several and self.takes_several and SEPARATOR in header:
+            return SEPARATOR.join(parse_tenants(header))
         tenant = self._known.get(header)
         if tenant is None:
             tenant = parse_tenant(header)

@@ -47,6 +47,7 @@ from loki_py.logql.parser import parse_form
 from loki_py.logql.pretty import pretty
 from loki_py.patterns.followed import FollowedIngester
 from loki_py.querier.executor import QueryExecutor
+from loki_py.querier.federation import FederatedOverrides, FederatedSources
 from loki_py.querier.index_service import IndexQuerier
 from loki_py.querier.service import Querier
 from loki_py.querier.sources import Sources
@@ -130,7 +131,8 @@ def wire(config: Config, log_level: LogLevel) -> Wired:
     )
     common = _Common(config, clock, registry, overrides)
     parts = _parts_of(common, roles)
-    tenancy = Tenancy(config.auth_enabled, config.no_auth_tenant)
+    several = config.querier.takes_several_tenants
+    tenancy = Tenancy(config.auth_enabled, config.no_auth_tenant, several)
     security = security_of(config, tenancy, clock, registry)
     context = ApiContext(
         tenancy,
@@ -292,7 +294,7 @@ def _routes(common: _Common, process: Process, parts: _Parts) -> list[Route]:
 def _query_routes(common: _Common, process: Process, parts: _Parts) -> list[Route]:
     if parts.reader is None or parts.executor is None:
         return []
-    clock, overrides = common.clock, common.overrides
+    clock, overrides = common.clock, FederatedOverrides(common.overrides)
     sources = _sources_of(parts, parts.reader)
     querier = Querier(sources, parts.executor, overrides, clock)
     index = IndexQuerier(querier, sources, parts.executor, overrides, clock)
@@ -311,9 +313,9 @@ def _query_routes(common: _Common, process: Process, parts: _Parts) -> list[Rout
 def _sources_of(parts: _Parts, reader: StoreReader) -> Sources:
     if parts.cluster is not None:
         source = parts.cluster.source
-        return Sources([source], reader, source.suspect)
+        return FederatedSources([source], reader, source.suspect)
     assert parts.ingester is not None
-    return Sources([parts.ingester], reader)
+    return FederatedSources([parts.ingester], reader)
 
 
 def _tail_route(

@@ -194,11 +194,15 @@ class QuerierConfig(Section):
         concurrent_max: queries that run at once in this process.
         threads_count: threads that read and evaluate; 0 means one per core.
         tail_ns_max: after which a tail is closed; its client comes again.
+        takes_several_tenants: whether a query may be about tenants `a|b`.
     """
 
     concurrent_max: Count = Field(4, alias="max_concurrent")
     threads_count: int = Field(0, alias="worker_threads", ge=0)
     tail_ns_max: DurationNs = Field(HOUR_NS, alias="tail_max_duration")
+    takes_several_tenants: bool = Field(
+        default=False, alias="multi_tenant_queries_enabled"
+    )
 
 
 class FrontendConfig(Section):

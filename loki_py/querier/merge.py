@@ -61,12 +61,14 @@ def merged(units: Sequence[ScanUnit], scan: Scan) -> list[ScanUnit]:
         units: of all sources; where entries repeat, earlier units keep them, so
             sources that are cheap to read stand first.
     """
-    distinct = distinct_units(units)
+    return in_order(distinct_units(units), scan)
+
+
+def in_order(units: Sequence[ScanUnit], scan: Scan) -> list[ScanUnit]:
+    """Return the units in the scan's order."""
     if scan.newest_first:
-        distinct.sort(key=lambda unit: unit.max_ns, reverse=True)
-    else:
-        distinct.sort(key=lambda unit: unit.min_ns)
-    return distinct
+        return sorted(units, key=lambda unit: unit.max_ns, reverse=True)
+    return sorted(units, key=lambda unit: unit.min_ns)
 
 
 def distinct_units(units: Sequence[ScanUnit]) -> list[ScanUnit]:

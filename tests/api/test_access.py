@@ -81,6 +81,28 @@ def test_several_tenants_at_once_stay_refused():
         admit("root", Access.READ, org_id="a|b")
 
 
+@pytest.mark.parametrize(
+    ("secret", "org_id", "denied"),
+    [("pair", "b|a", ""), ("pair", "a|c", "c"), ("reader", "a|b", "b")],
+)
+def test_a_question_about_several_tenants_needs_a_token_for_each(
+    secret, org_id, denied
+):
+    tokens = [
+        token_of("pair", "a", "b", scopes=["read"]),
+        token_of("reader", "a", scopes=["read"]),
+    ]
+    guard = Guard(Tenancy(enabled=True, takes_several=True), TokenBook(tokens))
+    asked = f"Bearer {secret}", org_id, Access.READ
+
+    if not denied:
+        admitted = guard.admit(*asked, has_tenant=True, several=True)
+        assert (admitted[0].name, admitted[1]) == (secret, "a|b")
+        return
+    with pytest.raises(AccessDenied, match=f"is not for tenant '{denied}'"):
+        guard.admit(*asked, has_tenant=True, several=True)
+
+
 def test_process_is_for_tokens_of_all_tenants():
     assert admit("root", Access.ADMIN, has_tenant=False) == ("root", "")
     with pytest.raises(AccessDenied, match="half is not for all tenants"):
