@@ -43,6 +43,11 @@ class LineSpans:
             last = int(views.end.max()) if len(lines) else 0
             if last + WORD_BYTES <= len(views.raw):
                 return cls(views.raw, views.words, views.start, views.end)
+        return cls.copied(lines)
+
+    @classmethod
+    def copied(cls, lines: pl.Series) -> "LineSpans":
+        """Return the spans of copies of lines without null, one after the other."""
         column = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
         offsets = offsets_of(column)
         first, last = int(offsets[0]), int(offsets[-1])
