@@ -61,7 +61,7 @@ ENV PATH=/opt/loki-py/bin:$PATH \
 USER 10001:10001
 WORKDIR /var/loki-py
 VOLUME /var/loki-py
-EXPOSE 3100 9095
+EXPOSE 3100 4317 9095
 STOPSIGNAL SIGTERM
 
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \

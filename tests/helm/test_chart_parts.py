@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from chart_cases import CHART, VALUE_SETS, WORKLOADS, chosen, each_set, named, of_kind
 
 
@@ -65,6 +66,26 @@ def test_gateway_leads_to_services_that_exist(name):
     assert "location / { return 404; }" in text
 
 
+def test_otlp_over_grpc_is_served_by_those_who_take_pushes_alone():
+    """The port of the service, of the pods and of the settings are one."""
+    for name in ("everything", "single-gateway"):
+        found = {
+            service["metadata"]["labels"]["app.kubernetes.io/component"]
+            for service in of_kind(name, "Service")
+            for port in service["spec"]["ports"]
+            if port["name"] == "otlp-grpc" and port["port"] == 4317
+        }
+        [config] = [
+            yaml.safe_load(item["data"]["loki-py.yaml"])
+            for item in of_kind(name, "ConfigMap")
+            if "loki-py.yaml" in item["data"]
+        ]
+
+        assert len(found) == 1
+        assert found <= {"write", "single-binary"}
+        assert config["otlp"]["grpc_listen_port"] == 4317
+
+
 def test_policies_name_ports_of_the_pods_they_are_for():
     for name in ("everything", "single-gateway"):
         for policy in of_kind(name, "NetworkPolicy"):
@@ -74,13 +95,11 @@ def test_policies_name_ports_of_the_pods_they_are_for():
                 ports = {p["name"] for c in spec["containers"] for p in c["ports"]}
                 for rule in policy["spec"]["ingress"]:
                     assert {port["port"] for port in rule["ports"]} <= ports
-        assert sorted(
-            item["metadata"]["name"] for item in of_kind(name, *WORKLOADS)
-        ) == sorted(
+        assert {item["metadata"]["name"] for item in of_kind(name, *WORKLOADS)} == {
             item["metadata"]["name"]
             for policy in of_kind(name, "NetworkPolicy")
             for item in chosen(name, policy["spec"]["podSelector"])
-        )
+        }
 
 
 def test_clients_reach_the_program_only_through_the_gateway():

@@ -23,6 +23,8 @@ server:
   graceful_shutdown_timeout: {{ printf "%ds" (int .Values.loki.gracefulShutdownSeconds) }}
   log_level: {{ .Values.loki.logLevel }}
   log_format: {{ .Values.loki.logFormat }}
+otlp:
+  grpc_listen_port: 4317
 common:
   path_prefix: /var/loki-py
   instance_id: FROM_ENV_POD_NAME

@@ -58,6 +58,10 @@ ports:
     containerPort: 3100
   - name: grpc
     containerPort: 9095
+  {{- if include "loki-py.takesPushes" . }}
+  - name: otlp-grpc
+    containerPort: 4317
+  {{- end }}
 securityContext:
   {{- toYaml .root.Values.containerSecurityContext | nindent 2 }}
 # /services answers in every state: who waits for etcd, the bucket or the replay

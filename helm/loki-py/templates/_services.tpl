@@ -45,6 +45,16 @@ spec:
 - name: grpc
   port: 9095
   targetPort: grpc
+{{- if include "loki-py.takesPushes" . }}
+- name: otlp-grpc
+  port: 4317
+  targetPort: otlp-grpc
+{{- end }}
+{{- end -}}
+
+{{/* Whether the pods of a component take pushes: "true" or nothing. Takes component. */}}
+{{- define "loki-py.takesPushes" -}}
+{{- if or (eq .component "write") (eq .component "single-binary") -}}true{{- end -}}
 {{- end -}}
 
 {{/* Takes root, component, values. */}}
