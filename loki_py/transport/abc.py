@@ -3,16 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from loki_py.errors import LokiError, Unavailable
-from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.scan import ReadStats, Scan, ScanUnit
 from loki_py.wire.cells import Cells
 from loki_py.wire.digests import Digests
+
+if TYPE_CHECKING:
+    from loki_py.logql.question import LeafQuestion
 
 
 class InstanceLost(Unavailable):
@@ -86,7 +88,7 @@ class MappingUnit(ABC):
         """Whether they can be; else the unit is only read."""
 
     @abstractmethod
-    def mapped(self, question: LeafQuestion, stats: ReadStats) -> Sequence[Any]:
+    def mapped(self, question: "LeafQuestion", stats: ReadStats) -> Sequence[Any]:
         """Return what the leaf's evaluator makes of the rows, to be added in order.
 
         Blocking; called on worker threads.

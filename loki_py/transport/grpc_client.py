@@ -6,7 +6,7 @@ here as they were there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -82,7 +82,7 @@ class PushEncoder:
             return last[2], last[3]
         columns, texts, positions = encode_own(batch)
         header = wire.PushAsked(tenant, len(columns), shape_of(batch))
-        data = encode_message(header, [columns, texts])
+        data = encode_message(header, [*columns.pieces, texts])
         self._last = (batch, tenant, data, positions)
         asyncio.get_running_loop().call_soon(self._forget)
         return data, positions
@@ -116,16 +116,18 @@ class GrpcIngester:
         self._deadline_s = call_ns_max * _S_PER_NS
         self._message_bytes_max = message_bytes_max
         self._compares = compares
-        self._push = channel.unary_unary(names.method_of(names.PUSH))
-        self._select = channel.unary_unary(names.method_of(names.SELECT))
-        self._read = channel.unary_stream(names.method_of(names.READ))
-        self._map = channel.unary_stream(names.method_of(names.MAP))
-        self._digests = channel.unary_unary(names.method_of(names.DIGESTS))
-        self._release = channel.unary_unary(names.method_of(names.RELEASE))
-        self._patterns = channel.unary_unary(names.method_of(names.PATTERNS))
-        self._series = channel.unary_unary(names.method_of(names.SERIES))
-        self._tail = channel.unary_stream(names.method_of(names.TAIL))
-        self._flush = channel.unary_unary(names.method_of(names.FLUSH))
+        unary = partial(self._method, channel.unary_unary)
+        stream = partial(self._method, channel.unary_stream)
+        self._push = unary(names.PUSH)
+        self._select = unary(names.SELECT)
+        self._read = stream(names.READ)
+        self._map = stream(names.MAP)
+        self._digests = unary(names.DIGESTS)
+        self._release = unary(names.RELEASE)
+        self._patterns = unary(names.PATTERNS)
+        self._series = unary(names.SERIES)
+        self._tail = stream(names.TAIL)
+        self._flush = unary(names.FLUSH)
         self._ended: list[str] = []
         self._releases: set[asyncio.Task[None]] = set()
 
@@ -259,6 +261,9 @@ class GrpcIngester:
             raise self._error_of(error) from error
         except grpc.aio.UsageError as error:
             raise InstanceLost(self.instance_id, str(error)) from error
+        except asyncio.CancelledError:
+            self._check_cut_off()
+            raise
 
     def _released(self, session: str) -> None:
         self._ended.append(session)
@@ -275,7 +280,7 @@ class GrpcIngester:
         data = encode_message(wire.ReleaseAsked(sessions[0], sessions[1:]))
         try:
             await self._release(data, timeout=self._deadline_s)
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, InstanceLost):
             # They end by themselves when they are not read any more.
             return
 
@@ -286,6 +291,30 @@ class GrpcIngester:
             raise self._error_of(error) from error
         except grpc.aio.UsageError as error:
             raise InstanceLost(self.instance_id, str(error)) from error
+        except asyncio.CancelledError:
+            self._check_cut_off()
+            raise
+
+    def _method(self, kind: Callable[[str], Any], name: str) -> Callable[..., Any]:
+        """Return a method of the channel; closed, it is a lost instance."""
+        method = kind(names.method_of(name))
+
+        def make(data: bytes, **bounds: float) -> Any:
+            try:
+                return method(data, **bounds)
+            except grpc.aio.UsageError as error:
+                raise InstanceLost(self.instance_id, str(error)) from error
+
+        return make
+
+    def _check_cut_off(self) -> None:
+        """Tell a call that the channel's closing cancelled from a cancelled task.
+
+        Raises: InstanceLost where nobody cancelled the task.
+        """
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            raise InstanceLost(self.instance_id, "the connection was closed")
 
     def _decoded(self, data: bytes, kind: type[Any]) -> tuple[Any, memoryview]:
         try:

@@ -120,7 +120,7 @@ class ReadCalls:
                 shape, payload = piece
                 told = _stats_told(stats) if first else {}
                 first = False
-                yield encode_message(wire.ReadAnswered(shape, told), [payload])
+                yield encode_message(wire.ReadAnswered(shape, told), payload.pieces)
 
     async def digests(self, data: bytes, _call: Call) -> bytes:
         """Tell the numbers of the rows that a read of the unit's lines sends."""

@@ -48,7 +48,7 @@ def encode_partial(partial: Partial) -> Iterator[tuple[Told, Sequence[Any]]]:
         kept = partial.kept
         for rows in pieces_of(partial.rows):
             batch = encode_batch(rows, rows.stream)
-            yield RowsTold(shape_of(rows), len(batch), kept), [batch]
+            yield RowsTold(shape_of(rows), len(batch), kept), batch.pieces
             kept = 0
         return
     for each in partial:

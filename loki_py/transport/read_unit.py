@@ -15,12 +15,17 @@ from loki_py.model.shares import Share
 from loki_py.transport.partials import Told, encode_partial
 from loki_py.wire.digests import Digests, digests_of
 from loki_py.wire.messages import BatchShape, ShareAsked
-from loki_py.wire.messages_batch import encode_batch, pieces_of, shape_of
+from loki_py.wire.messages_batch import (
+    EncodedBatch,
+    encode_batch,
+    pieces_of,
+    shape_of,
+)
 
 
 def read_pieces(
     unit: ScanUnit, columns: Columns, literals: Sequence[str], stats: ReadStats
-) -> Iterator[tuple[BatchShape, Any]]:
+) -> Iterator[tuple[BatchShape, EncodedBatch]]:
     """Yield shape and columns of the unit's rows, at least once.
 
     Lines that lack one of the literals are left out, where lines are read. Each

@@ -43,7 +43,7 @@ def encode_arrivals(arrivals: Arrivals) -> Iterator[bytes]:
 def _told(batch: EntryBatch, *, dropped: int, is_dropped: bool) -> bytes:
     columns, texts, _ = encode_own(batch)
     header = TailTold(len(columns), shape_of(batch), dropped, is_dropped)
-    return encode_message(header, [columns, texts])
+    return encode_message(header, [*columns.pieces, texts])
 
 
 NO_ARRIVALS = _told(_NOTHING, dropped=0, is_dropped=False)

@@ -9,7 +9,9 @@
 Pure: bytes and batches in and out.
 """
 
+import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -26,6 +28,9 @@ from loki_py.wire.label_text import parse_labels
 from loki_py.wire.messages import BatchShape
 
 NAMES_MAX = METADATA_COLUMNS_MAX
+
+COPIED_BYTES_MAX = 128 << 10
+"""A batch of fewer bytes is copied once more on its way into a message."""
 
 PIECE_BYTES = 2 << 20
 """Line and metadata bytes of one message, about."""
@@ -62,8 +67,8 @@ def shape_of(batch: EntryBatch) -> BatchShape:
     )
 
 
-def encode_batch(batch: EntryBatch, stream: "npt.NDArray[np.uint32]") -> Any:
-    """Return the columns of a batch as one buffer.
+def encode_batch(batch: EntryBatch, stream: "npt.NDArray[np.uint32]") -> "EncodedBatch":
+    """Return the columns of a batch, where they lie.
 
     Args:
         stream: u32[n], what stands in the stream column.
@@ -80,7 +85,51 @@ def encode_batch(batch: EntryBatch, stream: "npt.NDArray[np.uint32]") -> Any:
         has_line=batch.line is not None,
         has_rest=batch.metadata_rest is not None,
     )
-    return pa.RecordBatch.from_arrays(columns, schema=schema).serialize()
+    record = pa.RecordBatch.from_arrays(columns, schema=schema)
+    if record.nbytes < COPIED_BYTES_MAX:
+        # Looking at each buffer costs more than a copy of so little.
+        return EncodedBatch([record.serialize()])
+    return EncodedBatch(_buffers_of(record))
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """The pieces of a batch's bytes, to be joined into a message."""
+
+    pieces: Sequence[Any]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces))
+
+
+class _Pieces(io.RawIOBase):
+    """A file that keeps what is written instead of copying it."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+
+    def write(self, data: Any) -> int:
+        self.pieces.append(data)
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+
+def _buffers_of(record: "pa.RecordBatch") -> list[Any]:
+    """Return the message of a record batch as buffers that nobody copied."""
+    kept = _Pieces()
+    with pa.ipc.new_stream(pa.PythonFile(kept, mode="w"), record.schema) as stream:
+        stream.write_batch(record)
+        pieces = list(kept.pieces)
+    # The stream begins with the schema, which is not part of the message.
+    skipped = _schema_bytes_of(record.schema)
+    at = 0
+    while skipped > 0:
+        skipped -= len(pieces[at])
+        at += 1
+    assert skipped == 0
+    return pieces[at:]
 
 
 def pieces_of(batch: EntryBatch) -> Iterator[EntryBatch]:
@@ -94,7 +143,7 @@ def pieces_of(batch: EntryBatch) -> Iterator[EntryBatch]:
         yield batch.slice(start, end)
 
 
-def encode_own(batch: EntryBatch) -> tuple[Any, bytes, list[int]]:
+def encode_own(batch: EntryBatch) -> tuple[EncodedBatch, bytes, list[int]]:
     """Return a batch with only its own label sets: columns, texts, positions.
 
     Positions are those of its label sets in the batch's `streams`.
@@ -145,6 +194,11 @@ def decode_batch(
 
 def _parsed(key: bytes) -> LabelSet:
     return parse_labels(key.decode())
+
+
+@lru_cache(maxsize=_SCHEMAS_CACHED_MAX)
+def _schema_bytes_of(schema: "pa.Schema") -> int:
+    return len(schema.serialize())
 
 
 @lru_cache(maxsize=_SCHEMAS_CACHED_MAX)

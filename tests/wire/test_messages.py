@@ -18,6 +18,7 @@ from loki_py.wire.messages import (
     encode_message,
 )
 from loki_py.wire.messages_batch import (
+    COPIED_BYTES_MAX,
     decode_batch,
     decode_labels,
     encode_own,
@@ -30,9 +31,8 @@ ROWS = [({"app": "a"}, 1, "one"), (ODD, 2, "zwei ü"), ({"app": "a"}, 3, "")]
 
 def pushed(batch):
     columns, texts, _ = encode_own(batch)
-    return encode_message(
-        PushAsked("t", len(columns), shape_of(batch)), [columns, texts]
-    )
+    header = PushAsked("t", len(columns), shape_of(batch))
+    return encode_message(header, [*columns.pieces, texts])
 
 
 def arrived(data):
@@ -106,12 +106,40 @@ def test_message_that_is_cut_anywhere_is_refused():
         assert found != whole, cut
 
 
+@pytest.mark.parametrize("rows", [slice(0, 300), slice(17, 211)], ids=["all", "part"])
+def test_large_batches_arrive_as_small_ones_do(rows):
+    """Columns that begin in the middle of theirs, with nulls and further names."""
+    large = batch_of(
+        [({"app": str(n % 3)}, n, "x" * (n * 7 % 1_000)) for n in range(300)],
+        metadata={"m": [None if n % 4 else str(n) for n in range(300)]},
+    )
+    assert large.total_line_bytes() > COPIED_BYTES_MAX
+    sent = large.slice(rows.start, rows.stop)
+    found = arrived(pushed(sent))
+
+    assert rows_of(found) == rows_of(sent)
+    assert found.metadata["m"].to_pylist() == sent.metadata["m"].to_pylist()
+
+
+def test_lines_are_not_copied_before_they_are_joined():
+    """The buffer that is joined into the message is the column's own."""
+    batch = batch_of([({"app": "a"}, n, "x" * 1_000) for n in range(300)])
+    columns, _, _ = encode_own(batch)
+    addresses = {getattr(piece, "address", 0) for piece in columns.pieces}
+
+    assert batch.line.buffers()[2].address in addresses
+
+
 def test_rows_of_streams_that_are_not_there_are_refused():
     batch = batch_of(ROWS)
     columns, _, _ = encode_own(batch)
 
     with pytest.raises(CorruptData, match="refers to stream 1 of 1"):
-        decode_batch(memoryview(columns), shape_of(batch), [LabelSet.of({"a": "b"})])
+        decode_batch(
+            memoryview(b"".join(columns.pieces)),
+            shape_of(batch),
+            [LabelSet.of({"a": "b"})],
+        )
 
 
 def test_header_that_promises_other_rows_is_refused():
@@ -119,4 +147,4 @@ def test_header_that_promises_other_rows_is_refused():
     columns, _, _ = encode_own(batch)
 
     with pytest.raises(CorruptData, match="3 rows; its header 4"):
-        decode_batch(memoryview(columns), BatchShape(4), batch.streams)
+        decode_batch(memoryview(b"".join(columns.pieces)), BatchShape(4), batch.streams)
