@@ -1,6 +1,7 @@
 """A process with security on: every route asks, and the audit log is told."""
 
 import asyncio
+import itertools
 import json
 from hashlib import sha256
 
@@ -145,6 +146,36 @@ async def test_security_headers_go_with_every_answer(
     assert answer.headers["x-frame-options"] == "DENY"
     assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X")
+NO_TOKENS = (
+    {},
+    {"Authorization": "Bearer"},
+    {"Authorization": "Bearer " + "x" * 9_000},
+    {"Authorization": "Bearer a.b.c"},
+    {"Authorization": "Basic ====", "X-Scope-OrgID": "../a|b"},
+    {"Authorization": b"Digest \xff"},
+)
+
+
+async def test_nobody_gets_anything_by_any_method(guarded):
+    """Every path of the description, and some beside, with what is no token."""
+    described = (await guarded.ask("GET", "/openapi.json")).json()["paths"]
+    paths = [path.replace("{name}", "x%2F..") for path in described]
+    let_in = set()
+
+    paths += ["//", "/loki/api/v1/push/", "/%2e%2e/config"]
+    headers = itertools.cycle(NO_TOKENS)
+    for path, method in itertools.product(paths, METHODS):
+        shown = next(headers)
+        answer = await guarded.client.request(method, path, headers=shown)
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.status_code in {200, 401, 404, 405}, (method, path, shown)
+        if answer.status_code == 200:
+            let_in.add((method, path))
+
+    assert let_in == {("GET", each) for each in ("/ready", "/docs", "/openapi.json")}
 
 
 async def test_audit_log_names_who_did_what(guarded):
