@@ -32,7 +32,7 @@ from loki_py.wire.label_text import (
 )
 from loki_py.wire.metadata import metadata_columns
 from loki_py.wire.text import texts_of, texts_of_spans, valid_utf8_of
-from loki_py.wire.wire_scan import PADDING, Mask, Scanner
+from loki_py.wire.wire_scan import PADDING, Mask, Scanner, usual_entries
 
 ENTRIES_MAX = 2_000_000
 """Entries of a body; each takes more memory than the two bytes it may be."""
@@ -149,7 +149,7 @@ class ProtoDecoder:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the scan found; rows that are not good hold nothing."""
+    """What the scan found; in rows that are not good nothing counts."""
 
     timestamp_ns: Timestamps
     line_start: Rows
@@ -178,6 +178,26 @@ def _parsed_labels(key: bytes) -> LabelSet:
 
 
 def _scan(scanner: Scanner, start: Rows, end: Rows) -> _Found:
+    found = usual_entries(scanner, start, end)
+    good = found.usual & (found.nanos < _NS_PER_S)
+    timestamp_ns = found.seconds * _NS_PER_S + found.nanos
+    line_start, line_end = found.line.start, found.line.end
+    other = (~good).nonzero()[0]
+    if len(other):
+        rest = _scan_other(scanner, start[other], end[other])
+        timestamp_ns[other] = rest.timestamp_ns
+        line_start[other], line_end[other] = rest.line_start, rest.line_end
+        good[other] = rest.good
+    pairs, odd = _scan_pairs(scanner, line_end, end, good)
+    good[odd] = False
+    other = (~good).nonzero()[0]
+    timestamp_ns[other] = 0
+    line_start[other] = line_end[other] = start[other]
+    return _Found(timestamp_ns, line_start, line_end, good, pairs)
+
+
+def _scan_other(scanner: Scanner, start: Rows, end: Rows) -> _Found:
+    """Read entries that lack a field, or have a time of long ago."""
     outer = scanner.span(start + 1, end=end)
     good = scanner.has_tag(start, _TIMESTAMP, end=end) & outer.good
     seconds, after, whole = scanner.varint(outer.start + 1, end=outer.end)
@@ -190,17 +210,12 @@ def _scan(scanner: Scanner, start: Rows, end: Rows) -> _Found:
     timestamp_ns = np.where(good, seconds, 0) * _NS_PER_S
     timestamp_ns += np.where(good & has_nanos, nanos, 0)
 
-    at = outer.end
-    has_line = scanner.has_tag(at, _LINE, end=end)
-    line = scanner.span(at + 1, end=end)
+    has_line = scanner.has_tag(outer.end, _LINE, end=end)
+    line = scanner.span(outer.end + 1, end=end)
     good &= ~has_line | line.good
-    usable = has_line & good
-    line_start = np.where(usable, line.start, start)
-    line_end = np.where(usable, line.end, start)
-    pairs, odd = _scan_pairs(scanner, np.where(usable, line.end, at), end, good)
-    good[odd] = False
-    line_start[odd] = line_end[odd] = start[odd]
-    return _Found(timestamp_ns, line_start, line_end, good, pairs)
+    line_start = np.where(has_line, line.start, outer.end)
+    line_end = np.where(has_line, line.end, outer.end)
+    return _Found(timestamp_ns, line_start, line_end, good, [])
 
 
 def _scan_pairs(
