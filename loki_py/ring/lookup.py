@@ -75,17 +75,22 @@ def build_table(
 
 
 class TableCache:
-    """Keeps the last table while the instances in it stay the same."""
+    """Keeps the last table while the instances in it stay the same processes."""
 
     def __init__(self, *, replication_factor: int, zone_aware: bool) -> None:
         self._replication_factor = replication_factor
         self._zone_aware = zone_aware
         self._table: ReplicaTable | None = None
-        self._keys: list[tuple[str, tuple[int, ...], str, str]] = []
+        self._keys: list[tuple[str, tuple[int, ...], str, str, int]] = []
 
     def table_of(self, instances: Sequence[InstanceDesc]) -> ReplicaTable:
         """Return the table of the instances; quick where only heartbeats moved."""
-        keys = [(i.instance_id, i.tokens, i.zone, i.address) for i in instances]
+        # Who calls an instance of the table must see that it started anew: the
+        # connection to its former process waits before it is tried again.
+        keys = [
+            (i.instance_id, i.tokens, i.zone, i.address, i.started_ns)
+            for i in instances
+        ]
         if self._table is None or keys != self._keys:
             self._keys = keys
             self._table = build_table(

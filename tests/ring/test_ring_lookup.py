@@ -1,6 +1,7 @@
 """Lookups: the first different instances clockwise, for any ring."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +127,17 @@ def test_table_is_kept_while_only_heartbeats_move():
 
     assert cache.table_of([instance("a", tokens=[1], seen_s=2)]) is first
     assert cache.table_of([instance("a", tokens=[2], seen_s=2)]) is not first
+
+
+def test_table_shows_an_instance_that_started_anew_as_it_is_now():
+    """Else pushes would go on calling the process that is gone."""
+    cache = TableCache(replication_factor=3, zone_aware=False)
+    before = replace(instance("a", tokens=[1]), started_ns=1)
+    after = replace(before, started_ns=2)
+    cache.table_of([before])
+
+    [found] = cache.table_of([after]).instances
+    assert found.started_ns == 2
 
 
 def test_thousand_streams_are_looked_up_in_a_millisecond():

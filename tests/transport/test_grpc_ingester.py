@@ -1,6 +1,7 @@
 """An ingester over gRPC answers as the ingester itself does, or says why not."""
 
 import asyncio
+import contextlib
 import gc
 
 import grpc
@@ -366,3 +367,44 @@ async def test_peers_without_one_are_not(tls_files, who):
             await client_of.push("t", batch_of([(A, 1, "a")]))
 
     assert ingester.held("t") == []
+
+
+@contextlib.asynccontextmanager
+async def replaced(ingester):
+    """Yield the former client of an instance, and what closes its channel."""
+    async with served(ingester) as (_, server):
+        pool = IngesterPool(IngesterClientConfig(), clock=SystemClock())
+        address = f"127.0.0.1:{server.port}"
+        client = pool.client_of(InstanceDesc("i-1", address, InstanceState.ACTIVE))
+        yield client, pool.stop
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.push("t", batch_of([(A, 1, "a")])),
+        lambda client: client.select("t", scan_of()),
+        lambda client: client.series("t", (), start_ns=0, end_ns=1),
+    ],
+    ids=["push", "select", "series"],
+)
+async def test_client_of_a_process_that_was_replaced_is_a_lost_instance(ask):
+    """Who still holds it asks others, and is not told of an internal error."""
+    async with replaced(FakeIngester()) as (client, close):
+        await close()
+
+        with pytest.raises(InstanceLost, match="i-1"):
+            await ask(client)
+
+
+async def test_call_that_a_closed_connection_ends_is_a_lost_instance():
+    """It is not taken for a task that somebody cancelled."""
+    ingester = FakeIngester()
+    ingester.hangs = True
+    async with replaced(ingester) as (client, close):
+        push = asyncio.create_task(client.push("t", batch_of([(A, 1, "a")])))
+        await asyncio.wait([push], timeout=0.05)
+        await close()
+
+        with pytest.raises(InstanceLost, match="i-1"):
+            await push
