@@ -2,7 +2,7 @@
 
     ingest.py                      2,000,000 lines as JSON, to a server of its own
     ingest.py --format protobuf    the same lines as snappy protobuf
-    ingest.py --format small       100 streams x 1 line a body
+    ingest.py --format small       100 streams x 1 line a body, from 16 connections
     ingest.py --url URL --pid PID  to a server that runs already
 
 Prints one JSON line before the flush and one after it. fsync stays on.
@@ -19,6 +19,8 @@ from server import Server, bytes_below, cpu_s_of, memory_of
 
 FORMATS = ("json", "protobuf", "small")
 CONNECTIONS = 4
+CONNECTIONS_SMALL = 16
+"""Small pushes come from many agents."""
 
 
 def workload_of(form: str, lines: int, streams: int, shape: str) -> Workload:
@@ -29,15 +31,18 @@ def workload_of(form: str, lines: int, streams: int, shape: str) -> Workload:
     return workload_until(time.time_ns(), **options)
 
 
-def measure(target: Target, pid: int, bodies: list[Body]) -> dict[str, object]:
+def measure(
+    target: Target, pid: int, bodies: list[Body], *, connections: int
+) -> dict[str, object]:
     """Push the bodies; return what it cost the server."""
     lines = sum(body.lines_count for body in bodies)
     sent = sum(len(body.data) for body in bodies)
     raw = sum(body.lines_bytes for body in bodies)
     before = cpu_s_of(pid)
-    wall_s = push_all(target, bodies, connections=CONNECTIONS)
+    wall_s = push_all(target, bodies, connections=connections)
     cpu_s = cpu_s_of(pid) - before
     return {
+        "connections": connections,
         "lines": lines,
         "body_mb": round(sent / 1e6, 1),
         "lines_mb": round(raw / 1e6, 1),
@@ -81,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--format", choices=FORMATS, default="json")
     parser.add_argument("--lines", type=int)
+    parser.add_argument("--connections", type=int)
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--shape", choices=("logfmt", "json"), default="logfmt")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -88,6 +94,7 @@ def main() -> None:
     parser.add_argument("--pid", type=int)
     args = parser.parse_args()
     lines = args.lines or (400_000 if args.format == "small" else 2_000_000)
+    usual = CONNECTIONS_SMALL if args.format == "small" else CONNECTIONS
     workload = workload_of(args.format, lines, args.streams, args.shape)
     bodies = list(bodies_of(workload, protobuf=args.format == "protobuf"))
     settings = dict(one.split("=", 1) for one in args.set)
@@ -100,7 +107,8 @@ def main() -> None:
             target, pid, data = Target.of(server.url), server.pid, server.data
             report(bench="start", ready_s=round(ready_s, 2), **memory_of(pid))
         name = f"ingest_{args.format}"
-        pushed = measure(target, pid, bodies)
+        connections = args.connections or usual
+        pushed = measure(target, pid, bodies, connections=connections)
         stored = {} if data is None else folders(data)
         report(bench=name, state="acknowledged", **pushed, **stored)
         flushed = flush(target, pid)
