@@ -83,9 +83,8 @@ class PathReader:
         A value is the text of a string, or the JSON of anything else; "" where
         there is none, and for null. A sure row is a sound JSON object.
         """
-        # A key may be spelled with escapes, and then stand there twice.
-        sure = ~lines.str.contains("\\u", literal=True).to_numpy()
-        sure &= lines.str.starts_with("{").to_numpy()
+        sure = lines.str.starts_with("{").to_numpy()
+        sure &= ~may_be_spelled_otherwise(lines)
         rows = np.flatnonzero(sure)
         found = _Found(sure, [None] * self._count)
         whole = lines if len(rows) == len(lines) else lines.gather(pl.Series(rows))
@@ -95,7 +94,7 @@ class PathReader:
 
 
 def _is_plain(key: str) -> bool:
-    return '"' not in key and "\\" not in key
+    return not set(key) & set('"\\<>&')
 
 
 def _read_members(
@@ -114,7 +113,7 @@ def _read_members(
         for i, key in enumerate(keys)
     ]
     struct = msgspec.defstruct("Members", fields, gc=False)
-    objects, bad = _decoded(msgspec.json.Decoder(struct).decode, sources, struct())
+    objects, bad = decoded(msgspec.json.Decoder(struct).decode, sources, struct())
     found.sure[rows[bad]] = False
     for i, key in enumerate(keys):
         repeated = texts.str.count_matches(f'"{key}"', literal=True) > 1
@@ -130,14 +129,27 @@ def _read_elements(
     places = [step for step in level.members if isinstance(step, int)]
     if not places or not sources:
         return
-    arrays, bad = _decoded(_ELEMENTS, sources, [])
+    arrays, bad = decoded(_ELEMENTS, sources, [])
     found.sure[rows[bad]] = False
     for place in places:
         raw = [array[place] if len(array) > place else _ABSENT for array in arrays]
         _take(_Pieces.of(raw), rows, level.members[place], found)
 
 
-def _decoded(
+def may_be_spelled_otherwise(lines: pl.Series) -> Mask:
+    """Return the lines where a key may be spelled with escapes.
+
+    It may then stand there twice.
+    """
+    found = lines.str.contains("\\u", literal=True)
+    if not found.any():
+        return found.to_numpy()
+    # Clients escape what HTML would mistake; that is in no plain key.
+    plain = lines.str.replace_all(r"\\u00(?:3[cCeE]|26)", "")
+    return plain.str.contains("\\u", literal=True).to_numpy()
+
+
+def decoded(
     decode: Callable[[Source], Any], sources: Sequence[Source], empty: object
 ) -> tuple[list[Any], list[int]]:
     """Return what each text is, and which texts are no sound JSON."""
