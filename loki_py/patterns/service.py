@@ -46,8 +46,11 @@ PERSIST_NS = 15 * 60_000_000_000
 PERSIST_SAMPLES = SAMPLES_MAX // 2
 """Counts in memory at which they are stored anyway."""
 
-FILES_WAITING_MAX = 1_000
-"""Files that the store did not take yet; beyond, the oldest are given up."""
+ROWS_WAITING_MAX = 2 * SAMPLES_MAX
+"""Counts that the store did not take yet; beyond, the oldest are given up."""
+
+WRITES_MAX = 8
+"""Files that are written at once."""
 
 TICK_S = 10.0
 STOP_S_MAX = 10.0
@@ -131,9 +134,16 @@ class PatternService:
         """
         async with self._persisting:
             self._persisted_ns = self._clock.monotonic_ns()
-            for key, file in await self._on_thread(self._take_counts):
-                await asyncio.to_thread(self._store.write, key, file)
-                await self._on_thread(self._stored, key)
+            files = await self._on_thread(self._take_counts)
+            for first in range(0, len(files), WRITES_MAX):
+                writes = [self._write(*pair) for pair in files[first:][:WRITES_MAX]]
+                for failure in await asyncio.gather(*writes, return_exceptions=True):
+                    if failure is not None:
+                        raise failure
+
+    async def _write(self, key: str, file: PatternFile) -> None:
+        await asyncio.to_thread(self._store.write, key, file)
+        await self._on_thread(self._waiting.pop, key, None)
 
     async def start(self) -> None:
         """Begin to store what is counted."""
@@ -162,26 +172,22 @@ class PatternService:
             async with asyncio.timeout(STOP_S_MAX if self._stopped else None):
                 await self.persist()
         except (OSError, Unavailable) as error:
-            _log.error("patterns are not stored", error=str(error))
+            _log.error("patterns are not stored", error=repr(error))
 
     def _take_counts(self) -> list[tuple[str, PatternFile]]:
         """Move what is counted to what waits for the store, and return that."""
         now_ns = self._clock.now_ns()
-        for tenant in self._table.tenants():
-            rows = self._table.take(tenant)
+        for tenant, rows in self._table.take().items():
             self._waiting |= files_of(tenant, self._writer, rows, now_ns=now_ns)
-        given_up = len(self._waiting) - FILES_WAITING_MAX
-        if given_up > 0:
-            for key in list(self._waiting)[:given_up]:
-                del self._waiting[key]
-            _log.error("files of patterns are given up", files=given_up)
+        rows_count = sum(len(file.rows) for file in self._waiting.values())
+        while rows_count > ROWS_WAITING_MAX:
+            key = next(iter(self._waiting))
+            rows_count -= len(self._waiting.pop(key).rows)
+            _log.error("patterns are given up", key=key)
         if self._table.uncounted:
             _log.warning("lines are in no pattern", lines=self._table.uncounted)
             self._table.uncounted = 0
         return list(self._waiting.items())
-
-    def _stored(self, key: str) -> None:
-        self._waiting.pop(key, None)
 
     async def _on_thread(self, call: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(

@@ -7,7 +7,7 @@ Pure: the caller supplies the clock.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, selects
@@ -101,47 +101,34 @@ class PatternTable:
             if not len(tree):
                 del self._trees[key]
 
-    def tenants(self) -> list[str]:
-        """Return those of whom anything is counted."""
-        return sorted(
-            {
-                tenant
-                for (tenant, _, _), tree in self._trees.items()
-                if any(cluster.samples for cluster in tree)
-            }
-        )
-
     def rows(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
     ) -> PatternRows:
         """Return what is counted of matching streams in spans of [start, end)."""
         built = RowsBuilder()
-        for labels, level, cluster in self._clusters_of(tenant, matchers):
-            chosen = {
-                span: lines
-                for span, lines in cluster.samples.items()
-                if start_ns <= span * SPAN_NS < end_ns
-            }
-            if chosen:
-                text = text_of(cluster.texts, cluster.after)
-                built.add(labels, level, text, chosen)
-        return built.rows()
-
-    def take(self, tenant: str) -> PatternRows:
-        """Return all that is counted of a tenant, and count from nothing on."""
-        built = RowsBuilder()
-        for labels, level, cluster in self._clusters_of(tenant, ()):
-            samples, cluster.samples = cluster.samples, {}
-            if samples:
-                text = text_of(cluster.texts, cluster.after)
-                built.add(labels, level, text, samples)
-                self.samples_count -= len(samples)
-        return built.rows()
-
-    def _clusters_of(
-        self, tenant: str, matchers: Sequence[Matcher]
-    ) -> Iterator[tuple[LabelSet, str, Cluster]]:
         for (owner, labels, level), tree in self._trees.items():
-            if owner == tenant and selects(matchers, labels):
-                for cluster in tree:
-                    yield labels, level, cluster
+            if owner != tenant or not selects(matchers, labels):
+                continue
+            for cluster in tree:
+                chosen = {
+                    span: lines
+                    for span, lines in cluster.samples.items()
+                    if start_ns <= span * SPAN_NS < end_ns
+                }
+                if chosen:
+                    text = text_of(cluster.texts, cluster.after)
+                    built.add(labels, level, text, chosen)
+        return built.rows()
+
+    def take(self) -> dict[str, PatternRows]:
+        """Return all that is counted by tenant, and count from nothing on."""
+        built: dict[str, RowsBuilder] = {}
+        for (tenant, labels, level), tree in self._trees.items():
+            for cluster in tree:
+                samples, cluster.samples = cluster.samples, {}
+                if samples:
+                    text = text_of(cluster.texts, cluster.after)
+                    rows = built.setdefault(tenant, RowsBuilder())
+                    rows.add(labels, level, text, samples)
+        self.samples_count = 0
+        return {tenant: rows.rows() for tenant, rows in built.items()}

@@ -9,6 +9,7 @@ from loki_py.errors import RequestRejected, Unavailable
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.pattern_rows import SPAN_NS
+from loki_py.patterns import service as service_module
 from loki_py.patterns import table as table_module
 from loki_py.patterns.followed import FollowedIngester
 from loki_py.patterns.querier import OneInstance, PatternQuerier
@@ -234,6 +235,34 @@ async def test_counts_that_the_store_refuses_are_still_answered():
     assert held[0][2] == [(0, 3)]
     assert (await patterns.found(step_ns=60 * S))[0] == held
     assert patterns.service._waiting == {}
+    await patterns.stop()
+
+
+async def test_what_the_store_refuses_for_long_is_bounded(monkeypatch):
+    """The oldest counts are given up, not memory."""
+    monkeypatch.setattr(service_module, "ROWS_WAITING_MAX", 5)
+    patterns = Patterns(Refusing())
+    for first_s in (0, 100, 200):
+        await patterns.push(
+            [({"app": "api"}, (first_s + n * 10) * S, "a b c d") for n in range(2)]
+        )
+        with pytest.raises(Unavailable):
+            await patterns.service.persist()
+
+    [(_, _, samples)], _ = await patterns.found()
+    assert [at // S for at, _ in samples] == [100, 110, 200, 210]
+    await patterns.stop()
+
+
+async def test_tenants_have_files_of_their_own():
+    patterns = Patterns()
+    tenants = [f"t{number}" for number in range(20)]
+    for tenant in tenants:
+        await patterns.ingester.push(tenant, batch_of(lines(1)))
+    await patterns.service.persist()
+
+    keys = sorted(patterns.objects.list(""))
+    assert [key.split("/")[0] for key in keys] == sorted(tenants)
     await patterns.stop()
 
 
