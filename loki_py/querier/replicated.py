@@ -59,6 +59,7 @@ class ReplicatedSource:
         self._replication_factor = replication_factor
         self._zone_aware = zone_aware
         self._suspects: dict[str, int] = {}
+        self._flushed: set[str] = set()
         self._turn = 0
 
     def suspect(self, instance_id: str) -> None:
@@ -70,7 +71,16 @@ class ReplicatedSource:
 
         Raises: QuorumNotReached.
         """
-        answers = await self._asked(lambda source: source.select(tenant, scan))
+        answers = await self._asked(
+            lambda source: source.select(tenant, scan), all_of=tenant in self._flushed
+        )
+        if any(each.packs_covered for each in answers.values()):
+            if tenant not in self._flushed:
+                # What the others cover is not known, and would be read twice.
+                self._flushed.add(tenant)
+                return await self.select(tenant, scan)
+        else:
+            self._flushed.discard(tenant)
         found = [answers[name] for name in sorted(answers)]
         return Selection(
             await _units_of(found),
@@ -112,8 +122,13 @@ class ReplicatedSource:
         )
         return tuple(found.values())
 
-    async def _asked(self, call: Callable[[ReadSource], Awaitable[T]]) -> dict[str, T]:
+    async def _asked(
+        self, call: Callable[[ReadSource], Awaitable[T]], *, all_of: bool = False
+    ) -> dict[str, T]:
         """Return the answers that make a read whole, by instance.
+
+        Args:
+            all_of: whether those beyond are worth a short wait.
 
         Raises: QuorumNotReached.
         """
@@ -124,11 +139,11 @@ class ReplicatedSource:
             for name in suspects:
                 tracker.fail(name, InstanceLost(name, "was lost a moment ago"))
             if tracker.outcome is not ReadOutcome.LOST:
-                found = await self._ask(read_set, tracker, call)
+                found = await self._ask(read_set, tracker, call, all_of=all_of)
                 if tracker.outcome is ReadOutcome.WHOLE:
                     return found
         tracker = self._tracker_of(read_set)
-        found = await self._ask(read_set, tracker, call)
+        found = await self._ask(read_set, tracker, call, all_of=all_of)
         if tracker.outcome is not ReadOutcome.WHOLE:
             raise QuorumNotReached(tracker.reason_lost())
         return found
@@ -138,12 +153,14 @@ class ReplicatedSource:
         read_set: ReadSet,
         tracker: ReadTracker,
         call: Callable[[ReadSource], Awaitable[T]],
+        *,
+        all_of: bool,
     ) -> dict[str, T]:
         """Return the answers up to the moment at which the outcome is known.
 
         Raises: RequestRejected where an instance refused the question itself.
         """
-        spare = self._spare_of(read_set, tracker)
+        spare = () if all_of else self._spare_of(read_set, tracker)
         tasks = {
             asyncio.ensure_future(call(self._client_of(instance))): instance
             for instance in read_set.asked
@@ -167,15 +184,11 @@ class ReplicatedSource:
                     tasks |= late
                     open_tasks |= late.keys()
                 for task in done:
-                    name = tasks[task].instance_id
-                    try:
-                        found[name] = task.result()
-                    except RequestRejected:
-                        raise
-                    except LokiError as error:
-                        tracker.fail(name, error)
-                    else:
-                        tracker.answer(name)
+                    _note(task, tasks[task].instance_id, tracker, found)
+            if all_of and open_tasks and tracker.outcome is ReadOutcome.WHOLE:
+                done, open_tasks = await asyncio.wait(open_tasks, timeout=SPARE_S)
+                well = [task for task in done if not _has_failed(task)]
+                found |= {tasks[task].instance_id: task.result() for task in well}
         finally:
             for task in open_tasks:
                 task.cancel()
@@ -221,6 +234,23 @@ class ReplicatedSource:
 
     def _tracker_of(self, read_set: ReadSet) -> ReadTracker:
         return ReadTracker(read_set, self._replication_factor, self._zone_aware)
+
+
+def _note(
+    task: "asyncio.Future[T]", name: str, tracker: ReadTracker, found: dict[str, T]
+) -> None:
+    """Note what came of a question to one instance.
+
+    Raises: RequestRejected.
+    """
+    try:
+        found[name] = task.result()
+    except RequestRejected:
+        raise
+    except LokiError as error:
+        tracker.fail(name, error)
+    else:
+        tracker.answer(name)
 
 
 def _has_failed(task: "asyncio.Future[T]") -> bool:

@@ -68,3 +68,32 @@ async def test_spared_one_is_asked_when_another_is_in_trouble(trouble):
     async with asyncio.timeout(5):
         asked = [len(await ring.select()) for _ in range(3)]
     assert sorted(asked)[1:] == [3, 3]
+
+
+async def test_all_are_asked_while_they_hold_what_they_flushed():
+    """A pack that nobody told of would be read beside what it was made of."""
+    ring = Asked(3)
+    names = list(ring.ingesters)
+    for name, ingester in ring.ingesters.items():
+        await ingester.push("t", batch_of([({"app": "a"}, 1, "a")]))
+        ingester.packs_covered = frozenset({f"packs/{name}"})
+    found = await ring.source.select("t", SCAN)
+    asked = await ring.select()
+    for ingester in ring.ingesters.values():
+        ingester.packs_covered = frozenset()
+    later = [len(await ring.select()) for _ in range(2)]
+
+    assert found.packs_covered == {f"packs/{name}" for name in names}
+    assert asked == sorted(names)
+    assert later == [3, 2]
+
+
+async def test_one_that_hangs_is_not_waited_for_whatever_was_flushed():
+    ring = Asked(3)
+    for ingester in ring.ingesters.values():
+        ingester.packs_covered = frozenset({"packs/1"})
+    next(iter(ring.ingesters.values())).hangs = True
+
+    async with asyncio.timeout(5):
+        await ring.select()
+        assert len(await ring.select()) == 3
