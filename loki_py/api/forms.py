@@ -12,7 +12,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_BYTES_MAX = 10 << 20
 """A form body beyond this is refused, as in Go."""
 
-FIELDS_MAX = 100_000
+FIELDS_MAX = 10_000
 """More parameters than this are refused."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)

@@ -17,6 +17,9 @@ NS_PER_S = 1_000_000_000
 LIMIT_DEFAULT = 100
 SINCE_DEFAULT_NS = 3_600 * NS_PER_S
 POINTS_MAX = 11_000
+SELECTORS_MAX = 200
+"""Of one request for series: each is looked up by itself."""
+
 INT64_MAX = (1 << 63) - 1
 INT64_MIN = -(1 << 63)
 UINT32_MAX = (1 << 32) - 1
@@ -122,6 +125,8 @@ def parse_series(form: Form, *, now_ns: int) -> MetadataRequest:
     """
     start_ns, end_ns = parse_bounds(form, now_ns=now_ns)
     asked = (*form.all("match"), *form.all("match[]"))
+    if len(asked) > SELECTORS_MAX:
+        raise ValidationFailed(f"{len(asked)} selectors; limit is {SELECTORS_MAX}")
     return MetadataRequest(start_ns, end_ns, tuple(dict.fromkeys(asked)))
 
 

@@ -41,10 +41,6 @@ def parse_pattern(text: str) -> tuple[PatternPart, ...]:
 
     Raises: PatternInvalid.
     """
-    if len(text) > PATTERN_CHARS_MAX:
-        raise PatternInvalid(
-            f"{len(text)} characters; limit is {PATTERN_CHARS_MAX}: invalid expression"
-        )
     parts = _parts_of(text)
     names = [part.name for part in parts if isinstance(part, Capture) and part.name]
     if not names:
@@ -74,6 +70,10 @@ def parse_line_pattern(text: str) -> tuple[PatternPart, ...]:
 
 
 def _parts_of(text: str) -> tuple[PatternPart, ...]:
+    if len(text) > PATTERN_CHARS_MAX:
+        raise PatternInvalid(
+            f"{len(text)} characters; limit is {PATTERN_CHARS_MAX}: invalid expression"
+        )
     parts: list[PatternPart] = []
     for index, piece in enumerate(_CAPTURE.split(text)):
         if index % 2:

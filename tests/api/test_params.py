@@ -300,3 +300,10 @@ def test_tags_have_lower_case_names():
 def test_broken_escape_is_refused(query):
     with pytest.raises(ValidationFailed, match="invalid URL escape"):
         parse_form(query)
+
+
+def test_series_of_too_many_selectors_are_refused():
+    asked = parse_form("&".join(f"match[]=%7Ba={number}%7D" for number in range(201)))
+
+    with pytest.raises(ValidationFailed, match="201 selectors; limit is 200"):
+        parse_series(asked, now_ns=0)

@@ -137,8 +137,12 @@ def test_deep_query_is_refused(query):
             '{a="b"}|pattern "' + "<a> " * 5_000 + '"',
             "20000 characters; limit is 16384",
         ),
+        (
+            '{a="b"} |> "' + "<_> " * 5_000 + '"',
+            "20000 characters; limit is 16384",
+        ),
     ],
-    ids=["stages", "names", "template", "pattern"],
+    ids=["stages", "names", "template", "pattern", "line pattern"],
 )
 def test_query_that_takes_long_to_read_is_refused(query, error):
     """A limit of ours: everybody else waits while a query is read."""
