@@ -2,5 +2,5 @@
 
 Reading order: `requests`, `stats`; `limits`, `selectors`, `texts`; `pack_units`,
 `overlap`, `merge`, `shares`; `fairness`; then what does I/O: `leaf_run`,
-`executor`, `store_reader`, `sources`, `service`.
+`executor`, `store_reader`, `sources`, `federation`, `service`.
 """
