@@ -283,6 +283,32 @@ async def test_newest_certificate_is_shown(tmp_path):
         assert await answered_to(new, address)
 
 
+async def test_mutual_tls_asks_callers_for_a_certificate(tmp_path):
+    ours = Authority(tmp_path)
+    cert, key = map(str, ours.issue("server"))
+    config = HttpTlsConfig(
+        cert_file=cert,
+        key_file=key,
+        client_auth_type="RequireAndVerifyClientCert",
+        client_ca_file=str(ours.file),
+    )
+    client_cert, client_key = (file.read_bytes() for file in ours.issue("client"))
+    root = ours.file.read_bytes()
+    known = grpc.ssl_channel_credentials(root, client_key, client_cert)
+    name = (("grpc.ssl_target_name_override", "localhost"),)
+    message = request_of("a").SerializeToString()
+    certificates = ServerCertificates(config)
+    async with served(Pushes(), certificates=certificates) as address:
+        async with grpc.aio.secure_channel(address, known, name) as channel:
+            assert await channel.unary_unary(ROUTE)(message, metadata=(TENANT,)) == b""
+        unknown = grpc.ssl_channel_credentials(root)
+        async with grpc.aio.secure_channel(address, unknown, name) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await channel.unary_unary(ROUTE)(message, metadata=(TENANT,))
+
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
 async def test_taken_port_ends_the_start_only_where_it_was_asked_for(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
