@@ -67,6 +67,8 @@ class SurvivingLines:
         Args:
             lines_read: whether `lines` is used behind this.
         """
+        if not len(self.lines):
+            return
         for i, test in enumerate(tests, start=1):
             more = i < len(tests) or bool(self._needles)
             self._keep(test(self.lines), lines_read=lines_read or more)

@@ -20,7 +20,7 @@ WORD_BYTES = 8
 _GAP_BYTES_MAX = 2048
 """Bytes between two lines that are looked at with them; they may be of others."""
 
-_SPANS_MAX = 256
+_SPANS_MAX = 64
 _ONE_BUFFER = 3
 """Buffers of a column whose long values lie in one: validity, views, bytes."""
 
