@@ -26,6 +26,7 @@ from loki_py.logql.stages.extraction import (
     without_taken,
 )
 from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
+from loki_py.logql.stages.json_nested import NestedFields
 from loki_py.logql.stages.json_paths import Path, PathReader
 from loki_py.logql.stages.json_scan import (
     JsonInvalid,
@@ -79,9 +80,25 @@ def _apply(
             decoded, sure = decoder.fields(frame.lines.gather(rows))
             columns = _placed(decoded, columns, rows, len(frame))
             rest[rest] = ~sure
+        if rest.any() and any("_" in name for name in useful):
+            columns, rest = _nested(frame, useful, columns, rest)
     cells, failed = _scanned(frame, rest, wants)
     merged = _merged(columns, cells, pl.Series(rest))
     finish(frame, merged, wants, failed=failed, error=JSON_ERROR)
+
+
+def _nested(
+    frame: Frame, names: Sequence[str], columns: dict[str, pl.Series], rest: Mask
+) -> tuple[dict[str, pl.Series], Mask]:
+    """Return the columns, and what is still to be read, with nested fields read."""
+    reader = NestedFields(names)
+    if not reader.is_usable:
+        return columns, rest
+    rows = pl.Series(np.flatnonzero(rest))
+    found, sure = reader.fields(frame.lines.gather(rows))
+    rest = rest.copy()
+    rest[rest] = ~sure
+    return _placed(found, columns, rows, len(frame)), rest
 
 
 def _names_wanted(wants: Wants) -> list[str] | None:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from loki_py.logql.exec.frame import Mask
+from loki_py.logql.exec.frame import Mask, constant, with_nulls
 from loki_py.logql.stages.json_scan import unescape
 from loki_py.logql.stages.key_values import Bytes, Words, texts_of_spans
 from loki_py.logql.stages.line_views import WORD_BYTES
@@ -27,6 +27,7 @@ Source: TypeAlias = str | msgspec.Raw
 _ABSENT = msgspec.Raw(b"")
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
+_NO_SCALARS = np.frombuffer(b"\0n[{", np.uint8)
 _QUOTE, _BACKSLASH, _OBJECT, _ARRAY, _NULL = b'"\\{[n'
 
 
@@ -45,29 +46,39 @@ class _Found:
     Attributes:
         sure: bool[n], lines that are sure to be read right.
         values: per path, None where no line has it.
+        scalars: whether other values are none.
     """
 
     sure: Mask
     values: list[pl.Series | None]
+    scalars: bool
+
+    def missing(self) -> pl.Series:
+        """Return the values of a path that no line has."""
+        return constant(None if self.scalars else "", len(self.sure))
 
     def set(self, number: int, rows: Rows, values: pl.Series) -> None:
         """Set a path's values in the given rows."""
         if len(rows) == len(self.sure):
             self.values[number] = values
             return
-        column = pl.repeat("", len(self.sure), dtype=pl.String, eager=True)
-        self.values[number] = column.scatter(pl.Series(rows), values)
+        self.values[number] = self.missing().scatter(pl.Series(rows), values)
 
 
 class PathReader:
     """Read the same paths of many documents.
 
+    Args:
+        scalars: whether arrays, objects and null are as if they were missing, and
+            missing is null.
+
     Attributes:
         is_usable: false where some key is spelled in JSON otherwise than here.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], *, scalars: bool = False) -> None:
         self._count = len(paths)
+        self._scalars = scalars
         self._root = _Level()
         for number, path in enumerate(paths):
             level = self._root
@@ -86,11 +97,11 @@ class PathReader:
         sure = lines.str.starts_with("{").to_numpy()
         sure &= ~may_be_spelled_otherwise(lines)
         rows = np.flatnonzero(sure)
-        found = _Found(sure, [None] * self._count)
+        found = _Found(sure, [None] * self._count, self._scalars)
         whole = lines if len(rows) == len(lines) else lines.gather(pl.Series(rows))
         _read_members(whole, whole.to_list(), rows, self._root, found)
-        empty = pl.repeat("", len(lines), dtype=pl.String, eager=True)
-        return [empty if one is None else one for one in found.values], sure
+        missing = found.missing()
+        return [missing if one is None else one for one in found.values], sure
 
 
 def _is_plain(key: str) -> bool:
@@ -170,7 +181,7 @@ def decoded(
 def _take(pieces: "_Pieces", rows: Rows, level: _Level, found: _Found) -> None:
     """Keep values of paths that end here, and go where others lead."""
     for number in level.paths:
-        found.set(number, rows, pieces.values())
+        found.set(number, rows, pieces.values(scalars=found.scalars))
     if not level.members:
         return
     at, sources = pieces.beginning(_OBJECT)
@@ -221,8 +232,14 @@ class _Pieces:
         every = np.ones(len(start), np.bool_)
         return texts_of_spans(self.data, words, start, end, every)
 
-    def values(self) -> pl.Series:
+    def values(self, *, scalars: bool) -> pl.Series:
         """Return the pieces as label values."""
+        values = self._values()
+        if not scalars:
+            return values
+        return with_nulls(values, np.isin(self.first, _NO_SCALARS))
+
+    def _values(self) -> pl.Series:
         quoted = self.first == _QUOTE
         end = np.where(self.first == _NULL, self.start, self.end)
         values = self.texts(self.start + quoted, end - quoted)
