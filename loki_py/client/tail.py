@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
@@ -205,8 +205,18 @@ class Tail:
         whole = Page(start_ns, end_ns, MISSED_PAGE_ENTRIES, forward=True)
         found = pages(fetch, whole, entries_max=None)
         with contextlib.closing(connections):
-            while (rows := await asyncio.to_thread(next, found, None)) is not None:
+            try:
+                rows = await asyncio.to_thread(next, found, None)
+            except RequestFailed as failed:
+                if failed.status != 400 or self._limit >= MISSED_PAGE_ENTRIES:
+                    raise
+                # This tenant may not have as many at once; so many it may.
+                whole = replace(whole, limit=self._limit)
+                found = pages(fetch, whole, entries_max=None)
+                rows = await asyncio.to_thread(next, found, None)
+            while rows is not None:
                 yield self._overlap.fresh(rows)
+                rows = await asyncio.to_thread(next, found, None)
 
     async def _connect(self) -> "ClientConnection":
         from websockets.asyncio.client import connect  # noqa: PLC0415

@@ -144,6 +144,25 @@ async def test_a_tail_goes_on_without_gaps_or_repeats(store, stored, end):
     assert f"start={T + 1}&" in asked[1].path
 
 
+async def test_a_tenant_with_small_pages_misses_nothing(store, stored, monkeypatch):
+    client, scripts, _ = store
+    scripts.append([line(1), (1011, "keepalive ping timeout")])
+    scripts.append([line(90)])
+    stored += [(T + number, f"line {number}") for number in range(1, 91)]
+    answer = Connections._request_once
+
+    def refuse(connections, method, path, *rest):
+        if int(parse_qs(urlsplit(path).query)["limit"][0]) > 50:
+            raise RequestFailed("max entries limit per query exceeded", status=400)
+        return answer(connections, method, path, *rest)
+
+    monkeypatch.setattr(Connections, "_request_once", refuse)
+
+    found = await first(client.tail('{app="a"}', start=T, limit=20), 90)
+
+    assert [entry.line for entry in found] == [f"line {i}" for i in range(1, 91)]
+
+
 async def test_a_tail_that_gave_nothing_yet_misses_nothing(store, stored):
     """More came while it was away than the new connection's first frame holds."""
     client, scripts, _ = store
