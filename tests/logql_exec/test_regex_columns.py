@@ -76,18 +76,21 @@ def test_anchored_column_search_agrees_with_re2(pattern):
     assert got.tolist() == want
 
 
+@pytest.mark.parametrize("names", [["whole"], ["whole", "rest"], []])
 @pytest.mark.parametrize("pattern", VALID)
-def test_first_group_agrees_with_re2(pattern):
-    """What a capture group holds is what RE2 puts there."""
-    grouped = f"({pattern})"
-    column = Regex(grouped).group_of(pl.Series(TEXTS), 1)
-    if column is None:
+def test_named_groups_agree_with_re2(pattern, names):
+    """What capture groups hold is what RE2 puts there, one of them or several."""
+    grouped = f"(?P<whole>{pattern})(?P<rest>.*)"
+    groups = compiled(grouped).groupindex
+    columns = Regex(grouped).groups_of(pl.Series(TEXTS), {n: groups[n] for n in names})
+    if columns is None:
         return
 
     matches = [compiled(grouped).search(text) for text in TEXTS]
 
-    want = [match and match.group(1) for match in matches]
-    assert column.to_list() == want
+    for name in names:
+        want = [match and match.group(name) for match in matches]
+        assert columns[name].to_list() == want
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,6 @@ from loki_py.logql.stages.line_spans import LineSpans
 from loki_py.logql.stages.regex import Regex
 from loki_py.logql.stages.stage import Apply, Wants
 
-_COLUMN_GROUPS_MAX = 4
-"""More groups than this are cheaper taken from one match per line."""
-
 
 def regexp(stage: ast.RegexpParser, wants: Wants) -> Apply:
     """Set a label for each named group; an unmatched group sets ""."""
@@ -34,9 +31,7 @@ def regexp(stage: ast.RegexpParser, wants: Wants) -> Apply:
     def apply(frame: Frame) -> None:
         rows = np.flatnonzero(search.found_in(frame.lines))
         wanted = {name: i for name, i in names.items() if is_wanted_stem(name, wants)}
-        columns = None
-        if len(wanted) <= _COLUMN_GROUPS_MAX:
-            columns = _group_columns(search, frame.lines, rows, wanted)
+        columns = _group_columns(search, frame.lines, rows, wanted)
         if columns is None:
             found = Found(frame, wants)
             lines = frame.lines.gather(pl.Series(rows)).to_list()
@@ -55,13 +50,13 @@ def _group_columns(
     """Return the groups of the rows that match; None where RE2 itself must run."""
     matched = np.zeros(len(lines), dtype=np.bool_)
     matched[rows] = True
-    columns = {}
-    for name, index in names.items():
-        values = search.group_of(lines, index)
-        if values is None:
-            return None
-        columns[name] = with_nulls(values.fill_null(""), ~matched)
-    return columns
+    columns = search.groups_of(lines, names)
+    if columns is None:
+        return None
+    return {
+        name: with_nulls(values.fill_null(""), ~matched)
+        for name, values in columns.items()
+    }
 
 
 def _put_groups(found: Found, names: dict[str, int], match: "re2._Match") -> None:

@@ -5,6 +5,7 @@ syntax means the same in both, and in RE2 itself everywhere else.
 """
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
@@ -89,17 +90,25 @@ class Regex:
         matched = pc.match_substring_regex(values.to_arrow(), self.pattern)
         return np.asarray(matched.fill_null(False))
 
-    def group_of(self, values: pl.Series, index: int) -> pl.Series | None:
-        """Return a capture group of each value's first match, null where unmatched.
+    def groups_of(
+        self, values: pl.Series, groups: Mapping[str, int]
+    ) -> dict[str, pl.Series] | None:
+        """Return named groups of each value's first match, null where unmatched.
 
         None where the pattern must run in RE2 itself, line by line.
         """
         if self._rust is None:
             return None
+        if not groups:
+            return {}
         try:
-            return values.str.extract(self._rust, index)
+            if len(groups) == 1:
+                ((name, index),) = groups.items()
+                return {name: values.str.extract(self._rust, index)}
+            found = values.str.extract_groups(self._rust)
         except pl.exceptions.ComputeError:
             return None
+        return {name: found.struct.field(name) for name in groups}
 
 
 def anchored(pattern: str) -> Regex:
