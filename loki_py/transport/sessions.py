@@ -73,15 +73,14 @@ class Session:
             return found
 
     def leaf(self, question: LeafQuestion) -> Leaf:
-        """Return the leaf of a question; made once.
+        """Return the leaf of a question; made once. Not for threads.
 
         Raises: QueryInvalid.
         """
-        with self._lock:
-            leaf = self._leaves.get(question)
-            if leaf is None:
-                leaf = self._leaves[question] = question.planned()
-            return leaf
+        leaf = self._leaves.get(question)
+        if leaf is None:
+            leaf = self._leaves[question] = question.planned()
+        return leaf
 
 
 class Sessions:
