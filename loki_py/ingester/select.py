@@ -45,7 +45,9 @@ def select(
     held = Held(tenant, wanted, [(n, head.pieces()) for n, head in heads], files)
     if scan.newest_first:
         units.reverse()
-    chunks_matched = sum(len(np.unique(unit.runs.stream)) for unit in units)
+    chunks_matched = sum(
+        int(np.count_nonzero(np.bincount(unit.runs.stream))) for unit in units
+    )
     return Selection(
         units,
         blocks.packs_covered(tenant),
