@@ -9,8 +9,9 @@ import polars as pl
 
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.ips import IpRange, parse_ip_pattern
-from loki_py.logql.stages.key_values import Bytes
+from loki_py.logql.stages.key_values import Bytes, Words
 from loki_py.logql.stages.line_spans import LineSpans
+from loki_py.logql.stages.line_views import WORD_BYTES
 from loki_py.logql.stages.regex import Regex
 from loki_py.model.batch import Rows
 
@@ -18,6 +19,10 @@ _V6 = re.compile(r"[0-9a-fA-F:.]+")
 _MAYBE_V6 = Regex(r"::|[0-9a-fA-F]+:[0-9a-fA-F]+:[0-9a-fA-F]+:[0-9a-fA-F]+:")
 _DOT, _SLASH, _ZERO, _NINE = b"./09"
 _V4_CHARS_MIN, _V4_CHARS_MAX = 7, 15
+_DOTS, _SEVENS, _HIGHEST = (
+    np.uint64(byte * 0x0101010101010101) for byte in (_DOT, 0x7F, 0x80)
+)
+_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 _OCTET_MAX, _V4_OCTETS = 255, 4
 
 
@@ -69,7 +74,21 @@ def _runs(spans: LineSpans) -> tuple[Rows, Rows]:
     ends[:-1] &= ~is_part[1:] | is_edge[1:-1]
     start, end = np.flatnonzero(begins), np.flatnonzero(ends) + 1
     fits = (end - start >= _V4_CHARS_MIN) & (end - start <= _V4_CHARS_MAX)
+    start, end = start[fits], end[fits]
+    fits = _dots(spans.words, start, end - start) == _V4_OCTETS - 1
     return start[fits], end[fits]
+
+
+def _dots(words: Words, start: Rows, length: Rows) -> Rows:
+    """Return how many dots are in runs of digits and dots."""
+    count = np.zeros(len(start), np.int64)
+    for behind in (0, WORD_BYTES):
+        size = np.clip(length - behind, 0, WORD_BYTES)
+        word = words[np.minimum(start + behind, len(words) - 1)] ^ _DOTS
+        # A byte that is no dot is no zero now, and carries into its highest bit.
+        others = np.bitwise_count((word + _SEVENS) & _HIGHEST & _MASKS[size])
+        count += size - others
+    return count
 
 
 def _v4_numbers(raw: Bytes, start: Rows, end: Rows) -> tuple[Rows, Mask]:
