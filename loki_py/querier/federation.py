@@ -15,9 +15,10 @@ from loki_py.config.limits import Limits, Overrides
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Columns, LargeUnit, ReadStats, Scan, ScanUnit, StreamRuns
+from loki_py.model.scan import Columns, ReadStats, Scan, ScanUnit
 from loki_py.querier.merge import in_order
 from loki_py.querier.sources import Selected, Sources
+from loki_py.querier.wrapped_unit import WrappedUnit
 
 SEPARATOR = "|"
 TENANT_LABEL = "__tenant_id__"
@@ -81,47 +82,18 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class TenantUnit(LargeUnit):
+class TenantUnit(WrappedUnit):
     """A unit of one tenant, whose streams say so."""
 
-    unit: ScanUnit
-    shown: "Shown"
+    shown: Shown
 
     @property
     def streams(self) -> Sequence[LabelSet]:
         return self.shown.of(self.unit.streams)
 
     @property
-    def min_ns(self) -> int:
-        return self.unit.min_ns
-
-    @property
-    def max_ns(self) -> int:
-        return self.unit.max_ns
-
-    @property
-    def rows_max(self) -> int:
-        return self.unit.rows_max
-
-    @property
     def origin(self) -> str:
         return f"{self.shown.tenant}/{self.unit.origin}"
-
-    @property
-    def runs(self) -> StreamRuns:
-        return self.unit.runs
-
-    def pieces(self) -> Sequence[ScanUnit]:
-        """Return the pieces of the unit, or itself where it is small."""
-        if not isinstance(self.unit, LargeUnit):
-            return [self]
-        return [replace(self, unit=piece) for piece in self.unit.pieces()]
-
-    def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
-        """Return the part of the unit, or itself where it is small."""
-        if not isinstance(self.unit, LargeUnit):
-            return self
-        return replace(self, unit=self.unit.narrowed(start_ns=start_ns, end_ns=end_ns))
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the unit's rows."""

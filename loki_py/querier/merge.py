@@ -28,10 +28,10 @@ from loki_py.model.scan import (
     ReadStats,
     Scan,
     ScanUnit,
-    StreamRuns,
     projected,
 )
 from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
+from loki_py.querier.wrapped_unit import WrappedUnit
 from loki_py.transport.abc import DigestedUnit
 from loki_py.wire.digests import KIND, Digests, digests_of
 
@@ -171,48 +171,11 @@ class _Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class DistinctUnit(LargeUnit):
+class DistinctUnit(WrappedUnit):
     """A unit less the rows that units before it hold too."""
 
-    unit: ScanUnit
     position: int
     shared: _Shared
-
-    @property
-    def streams(self) -> Sequence[LabelSet]:
-        return self.unit.streams
-
-    @property
-    def min_ns(self) -> int:
-        return self.unit.min_ns
-
-    @property
-    def max_ns(self) -> int:
-        return self.unit.max_ns
-
-    @property
-    def rows_max(self) -> int:
-        return self.unit.rows_max
-
-    @property
-    def origin(self) -> str:
-        return self.unit.origin
-
-    @property
-    def runs(self) -> StreamRuns:
-        return self.unit.runs
-
-    def pieces(self) -> Sequence[ScanUnit]:
-        """Return the pieces of the unit, each less the same rows."""
-        if not isinstance(self.unit, LargeUnit):
-            return [self]
-        return [replace(self, unit=piece) for piece in self.unit.pieces()]
-
-    def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
-        """Return the part of the unit, less the same rows."""
-        if not isinstance(self.unit, LargeUnit):
-            return self
-        return replace(self, unit=self.unit.narrowed(start_ns=start_ns, end_ns=end_ns))
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows that no unit before this one holds."""
