@@ -156,3 +156,16 @@ def test_entries_of_one_time_in_two_units_come_in_reverse_of_their_arrival(last)
 
     assert [line for _, line in forward] == ["first", "second", "third", "fourth"]
     assert backward == forward[::-1]
+
+
+@pytest.mark.parametrize(
+    "stage", ["json", 'json b="c"', "logfmt --strict", 'logfmt --strict b="c"']
+)
+def test_parser_nobody_asks_for_labels_reads_nothing(stage):
+    """A sum of everything is none the worse for lines that are not to be parsed."""
+    rows = batch([({"app": "a"}, 1, "{"), ({"app": "a"}, 2, "= =")])
+    query = f'(count_over_time({{app="a"}} | {stage} [10s]))'
+
+    assert ask(f"sum{query}", rows, end=10, instant=True).values.tolist() == [2]
+    with pytest.raises(QueryInvalid, match="pipeline error"):
+        ask(f"sum by (b) {query}", rows, end=10, instant=True)

@@ -46,11 +46,11 @@ _JSON_STARTS = ("{", "[", '"')
 
 def json(stage: ast.JsonParser, wants: Wants) -> Apply:
     """Set the labels that the stage finds in each line."""
-    if stage.extractions:
-        return _expressions(stage, wants)
     required = wants.hints.required
     if required is not None and not required:
         return lambda _: None
+    if stage.extractions:
+        return _expressions(stage, wants)
     names = _names_wanted(wants)
     decoder = None if names is None else FieldDecoder(names)
     if decoder is None or not decoder.is_usable:
@@ -178,9 +178,6 @@ def _scanned(frame: Frame, rows: Mask, wants: Wants) -> tuple[Cells, dict[int, s
 
 def _expressions(stage: ast.JsonParser, wants: Wants) -> Apply:
     """Set one label for each expression, "" where the line has no such value."""
-    required = wants.hints.required
-    if required is not None and not required:
-        return lambda _: None
     names = [one.name for one in stage.extractions]
     paths = [one.path for one in stage.extractions]
     reader = PathReader(paths)

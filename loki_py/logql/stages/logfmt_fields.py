@@ -41,11 +41,11 @@ _COLUMN_NAMES_MAX = 6
 
 def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
     """Set the labels that the stage finds in each line."""
-    if stage.extractions:
-        return _named(stage, wants)
     required = wants.hints.required
     if required is not None and not required:
         return lambda _: None
+    if stage.extractions:
+        return _named(stage, wants)
     names = _column_names(stage, wants)
 
     def apply(frame: Frame) -> None:
