@@ -377,7 +377,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default=",".join(PARTS), help="with commas")
     parser.add_argument("--lines", type=int, default=500_000, help="of a push round")
-    parser.add_argument("--query-lines", type=int, default=1_000_000)
+    parser.add_argument("--query-lines", type=int, default=2_000_000)
     parser.add_argument("--push-rounds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=7, help="of each question")
     parser.add_argument("--states", default="pushed,flushed", help="asked in these")

@@ -55,14 +55,15 @@ class Share:
         times = batch.timestamp_ns
         if not len(times):
             return batch
-        mask = self.streams[batch.stream]
+        has_all = bool(self.streams.all())
         low, high = int(times.min()), int(times.max())
-        if not any(start <= low and high < end for start, end in self.spans):
-            starts = np.array([start for start, _ in self.spans])
-            ends = np.array([end for _, end in self.spans])
-            at = np.searchsorted(starts, times, side="right") - 1
-            mask &= (at >= 0) & (times < ends[at])
-        return batch.filter(mask)
+        if any(start <= low and high < end for start, end in self.spans):
+            return batch if has_all else batch.filter(self.streams[batch.stream])
+        starts = np.array([start for start, _ in self.spans])
+        ends = np.array([end for _, end in self.spans])
+        at = np.searchsorted(starts, times, side="right") - 1
+        mask = (at >= 0) & (times < ends[at])
+        return batch.filter(mask if has_all else mask & self.streams[batch.stream])
 
 
 class ShareableUnit(ABC):
