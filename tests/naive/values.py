@@ -22,7 +22,7 @@ def number(text):
     """Return the float that the text is, None where it is none."""
     text = re.sub(r"(?<=[0-9])_(?=[0-9])", "", text)
     if FLOAT.fullmatch(text):
-        return float(text)
+        return None if math.isinf(float(text)) else float(text)  # out of range
     sign = -1 if text.startswith("-") else 1
     named = NAMED_FLOATS.get(text.lstrip("+-").lower())
     return None if named is None else sign * named
