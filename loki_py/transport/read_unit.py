@@ -50,8 +50,10 @@ def read_digests(unit: ScanUnit, literals: Sequence[str]) -> Digests:
 def share_of(asked: ShareAsked, bits: memoryview, streams: Sequence[LabelSet]) -> Share:
     """Return the share of a header.
 
-    Raises: CorruptData where it has not a bit for each label set.
+    Raises: CorruptData where it has not a bit for each label set, or no time.
     """
+    if not asked.spans:
+        raise CorruptData("share has no span of time")
     if len(bits) != -(-len(streams) // 8):
         raise CorruptData(f"share of {len(streams)} streams has {len(bits)} bytes")
     flags = np.unpackbits(np.frombuffer(bits, np.uint8), count=len(streams))

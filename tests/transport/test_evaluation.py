@@ -24,7 +24,8 @@ from loki_py.transport.partials import (
     question_asked,
     question_of,
 )
-from loki_py.wire.messages import MapAnswered
+from loki_py.transport.read_unit import share_of
+from loki_py.wire.messages import MapAnswered, ShareAsked
 
 S = 1_000_000_000
 ALWAYS = ((-(2**62), 2**62),)
@@ -136,6 +137,14 @@ async def test_only_the_rows_of_the_share_are_evaluated():
     assert outcome_of(question, partials).rows_kept == 9 + 10
     assert len(rows) == 9 + 10
     assert unit.shared(Share(np.zeros_like(only_b), ALWAYS)) is None
+
+
+@pytest.mark.parametrize(
+    ("spans", "bits"), [([], b"\xff"), ([(0, 1)], b""), ([(0, 1)], b"\xff\xff")]
+)
+def test_share_that_can_be_none_is_refused(spans, bits):
+    with pytest.raises(CorruptData, match="share"):
+        share_of(ShareAsked(spans), memoryview(bits), range(3))
 
 
 async def test_many_units_are_evaluated_in_few_calls():
