@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 
 import re2
 from naive.functions import VECTOR, over_time
@@ -10,8 +11,17 @@ from naive.rows import Row
 from naive.stages import COMPARE, label_passes, passes
 from naive.values import covers, duration_ns, matches, number, size_bytes
 
+from loki_py.logql import ast
 from loki_py.logql import ast_metric as metric
 
+FAILING = ast.JsonParser | ast.LogfmtParser | ast.UnpackParser
+FIELD = re.compile(r"[ ({]\.[a-zA-Z_]")
+COUNTING = {
+    metric.RangeFunction.COUNT_OVER_TIME,
+    metric.RangeFunction.RATE,
+    metric.RangeFunction.BYTES_OVER_TIME,
+    metric.RangeFunction.BYTES_RATE,
+}
 CONVERT = {
     None: number,
     "bytes": size_bytes,
@@ -90,7 +100,8 @@ class Evaluation:
         if node.grouping is not None and not node.grouping.without:
             named = set(node.grouping.labels)
         if isinstance(operand, metric.RangeAggregation):
-            inner = self.range(operand, when, keeps_errors="__error__" in named)
+            asked = operand if named else unparsed(node, operand)
+            inner = self.range(asked, when, keeps_errors="__error__" in named)
         else:
             inner = self.at(operand, when)
         if node.function.is_sort:
@@ -108,6 +119,37 @@ class Evaluation:
             key: function([value for _, value in members])
             for key, members in groups.items()
         }
+
+
+def unparsed(node, operand):
+    """Return the operand as a sum of everything has it.
+
+    Parsers that nobody asks for labels do nothing, and so they do not fail.
+    """
+    stages, log_range = operand.range.query.stages, operand.range
+    asks = node.grouping is not None and node.grouping.without
+    asks |= log_range.unwrap is not None or operand.function not in COUNTING
+    asks |= any(map(asks_for_labels, stages))
+    if asks or node.function is not metric.VectorFunction.SUM:
+        return operand
+    rest = tuple(stage for stage in stages if not isinstance(stage, FAILING))
+    query = replace(log_range.query, stages=rest)
+    return replace(operand, range=replace(log_range, query=query))
+
+
+def asks_for_labels(stage):
+    match stage:
+        case ast.LineFormat():
+            return FIELD.search(stage.template) is not None
+        case ast.LabelFormat():
+            return any(
+                isinstance(one, ast.LabelRename) or FIELD.search(one.template)
+                for one in stage.assignments
+            )
+        case ast.Drop() | ast.Keep():
+            return any(target.matcher for target in stage.targets)
+        case _:
+            return isinstance(stage, ast.LabelFilterStage)
 
 
 def selected(matchers, entry):
