@@ -22,6 +22,7 @@ COUNTING = {
     metric.RangeFunction.BYTES_OVER_TIME,
     metric.RangeFunction.BYTES_RATE,
 }
+SUM_OVER_TIME = metric.RangeFunction.SUM_OVER_TIME
 CONVERT = {
     None: number,
     "bytes": size_bytes,
@@ -100,7 +101,7 @@ class Evaluation:
         if node.grouping is not None and not node.grouping.without:
             named = set(node.grouping.labels)
         if isinstance(operand, metric.RangeAggregation):
-            asked = operand if named else unparsed(node, operand)
+            asked = by_label(node, operand) if named else unparsed(node, operand)
             inner = self.range(asked, when, keeps_errors="__error__" in named)
         else:
             inner = self.at(operand, when)
@@ -119,6 +120,14 @@ class Evaluation:
             key: function([value for _, value in members])
             for key, members in groups.items()
         }
+
+
+def by_label(node, operand):
+    """Return the operand as a sum by labels has it: samples may be of one of them."""
+    sums = node.function is metric.VectorFunction.SUM and operand.grouping is None
+    if not sums or operand.function not in {*COUNTING, SUM_OVER_TIME}:
+        return operand
+    return replace(operand, grouping=node.grouping)
 
 
 def unparsed(node, operand):
