@@ -181,7 +181,7 @@ def sample_of(row, node):
         value = float(len(row.line.encode())) if counts_bytes else 1.0
         return row.entry.timestamp_ns, series_labels(row, node), value, row
     text = row.get(unwrap.label)
-    if text is None:
+    if not text:
         return None
     value = CONVERT[unwrap.conversion and unwrap.conversion.value](text)
     if value is None:
