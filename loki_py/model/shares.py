@@ -90,10 +90,17 @@ class UnitShare(LargeUnit):
     runs: StreamRuns
 
     @classmethod
-    def of(cls, unit: ScanUnit, share: Share) -> "UnitShare | None":
-        """Return the unit's share, None where it has no row there."""
-        runs = share.runs_of(unit.runs)
-        return cls(unit, share, runs) if len(runs.stream) else None
+    def of(cls, unit: ScanUnit, share: Share) -> ScanUnit | None:
+        """Return the unit's share: the unit itself, a part of it, None for nothing."""
+        all_runs = unit.runs
+        runs = share.runs_of(all_runs)
+        if not len(runs.stream):
+            return None
+        low, high = unit.min_ns, unit.max_ns
+        is_in_time = any(start <= low and high < end for start, end in share.spans)
+        if is_in_time and share.streams[all_runs.stream].all():
+            return unit
+        return cls(unit, share, runs)
 
     @property
     def streams(self) -> Sequence[LabelSet]:

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 
 from loki_py.errors import CorruptData
+from loki_py.logql.exec.range_leaf import RangeEvaluator
 from loki_py.logql.plan import Leaf
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns, ReadStats, ScanUnit
+from loki_py.model.scan import Columns, ReadStats, ScanUnit, TimedUnit
 from loki_py.model.shares import Share
 from loki_py.transport.partials import Told, encode_partial
 from loki_py.wire.digests import Digests, digests_of
@@ -66,8 +67,15 @@ def map_unit(
     """Return what the leaf makes of the rows, as headers and payloads. Blocks."""
     if unit is None:
         return []
+    evaluator = leaf.evaluator
+    if isinstance(unit, TimedUnit) and isinstance(evaluator, RangeEvaluator):
+        runs = None
+        if evaluator.counts_times:
+            runs = unit.read_times(leaf.scan.columns, stats)
+        if runs is not None:
+            return list(encode_partial(evaluator.map_times(runs)))
     batch = unit.read(leaf.scan.columns, stats)
-    return list(encode_partial(leaf.evaluator.map(batch))) if len(batch) else []
+    return list(encode_partial(evaluator.map(batch))) if len(batch) else []
 
 
 def with_literals(batch: EntryBatch, literals: Sequence[str]) -> EntryBatch:
