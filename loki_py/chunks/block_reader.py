@@ -14,6 +14,7 @@ import pyarrow as pa
 from loki_py.chunks import blocks
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
 from loki_py.chunks.row_selection import RowSelection, cut_runs, select_rows
+from loki_py.chunks.tables import texts_of_lists
 from loki_py.encoding.framing import decode_frame
 from loki_py.errors import BadMagic, CorruptData
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
@@ -220,8 +221,13 @@ class BlockFile:
             runs = {name: values[hit] for name, values in runs.items()}
         return list(_parts_of(tenant, runs, start_ns=start_ns, end_ns=end_ns))
 
-    def read(self, part: BlockPart, columns: Columns) -> EntryBatch:
+    def read(
+        self, part: BlockPart, columns: Columns, *, joined: bool = False
+    ) -> EntryBatch:
         """Return the part's rows in file order; zero-copy where they adjoin.
+
+        Lines that may be read in place come as views where rows do not adjoin, and
+        where they are to be `joined` with those of other blocks of the file.
 
         `streams` of the batch is `self.streams(part.tenant)`. Reads only the
         sections that `columns` asks for and checks their crc each time.
@@ -241,7 +247,8 @@ class BlockFile:
         line = None
         if columns.line:
             lines = self._section(FrameKind.LINES, part.block)
-            if columns.in_place and self.file_bytes <= ROOT_BYTES_MAX:
+            viewed = joined or selection.rows is not None
+            if columns.in_place and viewed and self.file_bytes <= ROOT_BYTES_MAX:
                 line = selection.in_place(lines.column(0), self._buffer)
             else:
                 line = selection.of_column(lines.column(0))
@@ -340,7 +347,9 @@ class BlockFile:
         return tuple(
             LabelSet(tuple(zip(names, values, strict=True)))
             for names, values in zip(
-                _texts_of(series["names"]), _texts_of(series["values"]), strict=True
+                texts_of_lists(series["names"]),
+                texts_of_lists(series["values"]),
+                strict=True,
             )
         )
 
@@ -377,13 +386,6 @@ def _parts_of(
             runs["rows"][a:b],
             *numbers,
         )
-
-
-def _texts_of(lists: "pa.ListArray") -> list[list[str]]:
-    # Three times faster than to_pylist of the lists themselves.
-    texts = lists.flatten().to_pylist()
-    ends = np.cumsum(lists.value_lengths().to_numpy()).tolist()
-    return [texts[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
 
 def _columns_of(

@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -33,3 +34,11 @@ def table_of_text(text: bytes, columns: dict[str, type[pl.DataType]]) -> pl.Data
     if dict(table.schema) != columns:
         raise CorruptData(f"table has columns {dict(table.schema)}, not {columns}")
     return table
+
+
+def texts_of_lists(lists: "pa.ListArray") -> list[list[str]]:
+    """Return the texts of each list of a column."""
+    # Three times faster than to_pylist of the lists themselves.
+    texts = lists.flatten().to_pylist()
+    ends = np.cumsum(lists.value_lengths().to_numpy()).tolist()
+    return [texts[a:b] for a, b in zip([0, *ends], ends, strict=False)]

@@ -63,8 +63,14 @@ class BlockUnit(TimedUnit):
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows, columns lying in the mapped file where they can."""
+        return self.read_one(columns, stats, joined=False)
+
+    def read_one(
+        self, columns: Columns, stats: ReadStats, *, joined: bool
+    ) -> EntryBatch:
+        """Return the same, `joined` where other blocks of the file come with it."""
         try:
-            batch = self.local.file.read(self.part, columns)
+            batch = self.local.file.read(self.part, columns, joined=joined)
         except CorruptData as error:
             raise self._unreadable(error) from error
         line_bytes = 0 if batch.line is None else batch.total_line_bytes()
@@ -162,7 +168,7 @@ class BlockGroup(LargeUnit, ShareableUnit, TimedUnit):
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows of all blocks, copied together."""
-        batches = [unit.read(columns, stats) for unit in self.units]
+        batches = [unit.read_one(columns, stats, joined=True) for unit in self.units]
         return concat([batch for batch in batches if len(batch)] or batches[:1])
 
     def read_times(

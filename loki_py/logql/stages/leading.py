@@ -10,10 +10,13 @@ from loki_py.logql.exec.frame import Mask, Rows
 from loki_py.logql.stages.line_chunks import LineChunks
 from loki_py.logql.stages.line_filter import Test
 from loki_py.logql.stages.regex import contains
-from loki_py.model.views import taken
+from loki_py.model.views import is_viewed, taken
 
 _ODD = ("\\", "\ufffd")
 """A line with one of these may spell a text in another way."""
+
+_NEAR_MAX = 0.25
+"""Above this share of the lines, choosing them is not worth it."""
 
 
 class SurvivingLines:
@@ -54,12 +57,14 @@ class SurvivingLines:
             for runs in found[len(literals) : len(sought)]:
                 keep &= runs | odd
             self._odd = chunks.by_row(odd)
-        if keep.all():
+        if keep.mean() > _NEAR_MAX:
             return column
         self.rows = np.flatnonzero(chunks.by_row(keep))
         if self._odd is not None:
             self._odd = self._odd[self.rows]
-        return taken(column, self.rows)
+        if is_viewed(column):
+            return taken(column, self.rows)
+        return column.take(pa.array(self.rows))
 
     def test(self, tests: Sequence[Test], *, lines_read: bool) -> None:
         """Keep what passes the tests and may hold the needles.

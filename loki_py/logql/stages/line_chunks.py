@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
-from loki_py.model.batch import Rows
+from loki_py.model.batch import Rows, offsets_of
 from loki_py.model.views import INLINE_BYTES, is_viewed, root_of, viewed_in, views_of
 
 CHUNK_ROWS = 256
@@ -39,8 +39,21 @@ class LineChunks:
     @classmethod
     def of(cls, lines: "pa.Array") -> "LineChunks | None":
         """Return the runs; None where the lines do not lie so, or are few."""
-        if len(lines) < _ROWS_MIN or not is_viewed(lines):
+        if len(lines) < _ROWS_MIN or lines.null_count:
             return None
+        if is_viewed(lines):
+            return cls._of_views(lines)
+        first = np.arange(0, len(lines), CHUNK_ROWS)
+        offsets = offsets_of(lines)[np.append(first, len(lines))]
+        texts = pa.Array.from_buffers(
+            pa.large_string(),
+            len(first),
+            [None, pa.py_buffer(offsets), lines.buffers()[2]],
+        )
+        return cls(pl.Series(pl.from_arrow(texts)), first, len(lines))
+
+    @classmethod
+    def _of_views(cls, lines: "pa.StringViewArray") -> "LineChunks | None":
         root = root_of(lines)
         views = views_of(lines)
         if root is None or int(views[:, 0].min()) <= INLINE_BYTES:
