@@ -1,6 +1,7 @@
 """Binary operations between tables and numbers."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -129,6 +130,20 @@ def _joined(left: Table, right: Table) -> Table:
     return Table(labels, values, present)
 
 
+class _Result(NamedTuple):
+    """A series of the result, by point in time.
+
+    Attributes:
+        values: float64.
+        present: whether there is a value.
+        matched: whether two series met, whatever came of it.
+    """
+
+    values: Floats
+    present: Mask
+    matched: Mask
+
+
 def _between_tables(node: metric.BinaryOperation, left: Table, right: Table) -> Table:
     swapped = (
         node.matching is not None
@@ -136,7 +151,7 @@ def _between_tables(node: metric.BinaryOperation, left: Table, right: Table) -> 
     )
     many, one = (right, left) if swapped else (left, right)
     ones = _by_signature(node, one)
-    out: dict[Labels, tuple[Floats, Mask]] = {}
+    out: dict[Labels, _Result] = {}
     for i, labels in enumerate(many.labels):
         for j in ones.get(_signature(node, labels), ()):
             both = many.present[i] & one.present[j]
@@ -145,12 +160,12 @@ def _between_tables(node: metric.BinaryOperation, left: Table, right: Table) -> 
             a, b = many.values[i], one.values[j]
             values, present = _applied(node, (b, a) if swapped else (a, b), both)
             name = _result_labels(node, labels, one.labels[j])
-            _put(node, out, name, values=values, present=present, matched=both)
+            _put(node, out, name, _Result(values, present, both))
     if not out:
         points = left.values.shape[1]
         return Table([], np.zeros((0, points)), np.zeros((0, points), np.bool_))
-    values = np.array([v for v, _ in out.values()])
-    present = np.array([p for _, p in out.values()])
+    values = np.array([result.values for result in out.values()])
+    present = np.array([result.present for result in out.values()])
     return Table(list(out), values, present).with_points()
 
 
@@ -182,25 +197,29 @@ def _applied(
 
 def _put(
     node: metric.BinaryOperation,
-    out: dict[Labels, tuple[Floats, Mask]],
+    out: dict[Labels, _Result],
     labels: Labels,
-    *,
-    values: Floats,
-    present: Mask,
-    matched: Mask,
+    new: _Result,
 ) -> None:
-    """Add a result series; equal labels at one time are an error."""
+    """Add a result series; equal labels at one time are an error.
+
+    A match counts even where a comparison drops its value, as in Loki.
+    """
     old = out.get(labels)
     if old is None:
-        out[labels] = values, present
+        out[labels] = new
         return
-    if (old[1] & matched).any():
+    if (old.matched & new.matched).any():
         grouped = (
             node.matching is not None
             and node.matching.cardinality is not MatchCardinality.ONE_TO_ONE
         )
         raise QueryInvalid(_NOT_UNIQUE if grouped else _MANY_TO_ONE)
-    out[labels] = np.where(present, values, old[0]), old[1] | present
+    out[labels] = _Result(
+        np.where(new.present, new.values, old.values),
+        old.present | new.present,
+        old.matched | new.matched,
+    )
 
 
 def _result_labels(node: metric.BinaryOperation, many: Labels, one: Labels) -> Labels:
