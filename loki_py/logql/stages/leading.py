@@ -26,19 +26,27 @@ class SurvivingLines:
         column: the batch's lines.
         literals: texts that every surviving line holds.
         needles: texts that a surviving line holds, unless it has odd characters.
+        coarse: whether to search neighbouring lines together first.
 
     Attributes:
         lines: what survives.
         rows: which lines of the batch those are; None for all.
+        is_dense: whether searching neighbouring lines together left too many.
     """
 
     def __init__(
-        self, column: "pa.Array", literals: Sequence[str], needles: Sequence[str]
+        self,
+        column: "pa.Array",
+        literals: Sequence[str],
+        needles: Sequence[str],
+        *,
+        coarse: bool,
     ) -> None:
         self.rows: Rows | None = None
+        self.is_dense = False
         self._needles = needles
         self._odd: Mask | None = None
-        chunks = LineChunks.of(column) if literals or needles else None
+        chunks = LineChunks.of(column) if coarse and (literals or needles) else None
         if chunks is not None:
             column = self._near(column, chunks, literals)
         self.lines = pl.Series(pl.from_arrow(column))
@@ -58,6 +66,7 @@ class SurvivingLines:
                 keep &= runs | odd
             self._odd = chunks.by_row(odd)
         if keep.mean() > _NEAR_MAX:
+            self.is_dense = True
             return column
         self.rows = np.flatnonzero(chunks.by_row(keep))
         if self._odd is not None:

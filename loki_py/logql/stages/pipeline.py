@@ -99,6 +99,8 @@ class Pipeline:
         ]
         self._literals = literals_of(tuple(stages[:leading]))
         self._needles = label_needles(stages[leading:])
+        # What is all over one batch is so in the others; a hint that threads share.
+        self._coarse = True
         applied: list[Apply] = []
         for stage in reversed(stages[leading:]):
             kind = STAGES[type(stage)]
@@ -131,8 +133,13 @@ class Pipeline:
         lines = None
         if self.columns.line:
             found = SurvivingLines(
-                batch.line, self._literals, self._needles_in(batch, table)
+                batch.line,
+                self._literals,
+                self._needles_in(batch, table),
+                coarse=self._coarse,
             )
+            if found.is_dense:
+                self._coarse = False
             found.test(self._line_tests, lines_read=self._reads_line)
             lines, rows = found.lines, found.rows
         frame = frame_of(
