@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loki_py.model.scan import ReadStats
+from loki_py.model.scan import ReadStats, Skipped
 from loki_py.querier.stats import QueryCost
 
 _CACHES = (
@@ -48,7 +48,8 @@ _DATAOBJ_FIELDS = (
 def stats_of(cost: QueryCost) -> dict[str, Any]:
     """Return the whole object, every key present, for Loki's clients.
 
-    Heads are told under `ingester`, blocks and packs under `querier`.
+    Heads are told under `ingester`, blocks and packs under `querier`. Beside what
+    Loki tells, `skipped` says what was not read, and why.
     """
     read = cost.read
     has_metadata = read.metadata_bytes > 0
@@ -84,10 +85,28 @@ def stats_of(cost: QueryCost) -> dict[str, Any]:
             "totalChunks": read.chunks_matched,
             "postFilterChunks": read.chunks_read,
             "shardsDuration": 0,
-            "usedBloomFilters": read.units_skipped > 0,
+            "usedBloomFilters": False,
             "totalStreams": cost.streams_matched,
             "chunkRefsLookupTime": 0,
             "bloomFilterTime": 0,
+        },
+        "skipped": _skipped_of(cost.skipped, read),
+    }
+
+
+def _skipped_of(skipped: Skipped, read: ReadStats) -> dict[str, dict[str, int]]:
+    return {
+        "chunks": {
+            "outsideTime": skipped.outside_time,
+            "otherStreams": skipped.other_streams,
+            "heldLocally": skipped.held_locally,
+            "otherReplicas": skipped.other_replicas,
+        },
+        "units": {
+            "read": read.units_read,
+            "timesOnly": read.units_timed,
+            "repeated": read.units_repeated,
+            "limitReached": read.units_unneeded,
         },
     }
 

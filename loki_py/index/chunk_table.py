@@ -41,11 +41,14 @@ class ChunkSelection:
             `row_group_first`, `row_groups`, `row_first`, `rows` (i64), `pack`
             (u32, position in `packs`); sorted by (pack, row_first).
         packs: the packs that `refs` refers to.
+        outside_time, other_streams: how many chunks are not in `refs`, and why.
     """
 
     streams: Sequence[LabelSet]
     refs: pl.DataFrame
     packs: Sequence[PackRef]
+    outside_time: int = 0
+    other_streams: int = 0
 
 
 class ChunkTable:
@@ -100,9 +103,11 @@ class ChunkTable:
         self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
     ) -> ChunkSelection:
         """Return the chunks of matching streams with entries in [start, end)."""
-        found = self._chunks(matchers, start_ns=start_ns, end_ns=end_ns)
+        found, outside, others = self._chunks(
+            matchers, start_ns=start_ns, end_ns=end_ns
+        )
         if not found:
-            return ChunkSelection((), _NO_REFS, ())
+            return ChunkSelection((), _NO_REFS, (), outside, others)
         chunks = pl.concat(found)
         series, stream = np.unique(chunks["series"].to_numpy(), return_inverse=True)
         used, pack = np.unique(chunks["pack"].to_numpy(), return_inverse=True)
@@ -114,6 +119,8 @@ class ChunkTable:
             self._series.labels(series.tolist()),
             refs.sort("pack", "row_first"),
             tuple(self._packs[number] for number in used.tolist()),
+            outside,
+            others,
         )
 
     def label_names(
@@ -138,7 +145,7 @@ class ChunkTable:
     def _found(
         self, matchers: Sequence[Matcher], start_ns: int, end_ns: int
     ) -> SeriesMask:
-        found = self._chunks(matchers, start_ns=start_ns, end_ns=end_ns)
+        found, _, _ = self._chunks(matchers, start_ns=start_ns, end_ns=end_ns)
         mask = np.zeros(len(self._series), dtype=np.bool_)
         for chunks in found:
             mask[chunks["series"].to_numpy()] = True
@@ -146,21 +153,27 @@ class ChunkTable:
 
     def _chunks(
         self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
-    ) -> list[pl.DataFrame]:
+    ) -> tuple[list[pl.DataFrame], int, int]:
+        """Return the chunks that match; how many are of another time, other streams."""
         # Pieces first: every series in them is in the series table by then.
         pieces = self._pieces
         wanted = self._series.select(matchers)
         if not wanted.any():
-            return []
+            return [], 0, sum(map(len, pieces))
         share = int(wanted.sum()) / len(wanted)
         found = []
+        outside = others = 0
         for piece in pieces:
-            rows = _rows_found(piece, wanted, share, start_ns=start_ns, end_ns=end_ns)
+            rows, late, other = _rows_found(
+                piece, wanted, share, start_ns=start_ns, end_ns=end_ns
+            )
+            outside += late
+            others += other
             if rows is None:
                 found.append(piece)
             elif len(rows):
                 found.append(piece[rows])
-        return found
+        return found, outside, others
 
     def _piece_of(self, file: IndexFile, number: int) -> pl.DataFrame:
         series = self._series.numbers_of(file.labels)
@@ -190,8 +203,10 @@ def _rows_found(
     *,
     start_ns: int,
     end_ns: int,
-) -> npt.NDArray[np.int64] | None:
+) -> tuple[npt.NDArray[np.int64] | None, int, int]:
     """Return the rows of wanted series with entries in [start, end), None for all.
+
+    Beside them: how many rows are of another time, and how many of other series.
 
     Args:
         share: how large a part of all series is wanted; where it is small, times
@@ -201,12 +216,18 @@ def _rows_found(
     series = piece["series"].to_numpy()
     if share < _FEW_SERIES_SHARE:
         rows = np.flatnonzero(wanted[series])
-        inside = (newest[rows] >= start_ns) & (oldest[rows] < end_ns)
-        return rows[inside]
+        inside = rows[(newest[rows] >= start_ns) & (oldest[rows] < end_ns)]
+        return inside, len(rows) - len(inside), len(piece) - len(rows)
     hit = (newest >= start_ns) & (oldest < end_ns)
+    others = 0
     if share < 1:
-        hit &= wanted[series]
-    return None if hit.all() else np.flatnonzero(hit)
+        picked = wanted[series]
+        others = len(piece) - int(np.count_nonzero(picked))
+        hit &= picked
+    if hit.all():
+        return None, 0, 0
+    rows = np.flatnonzero(hit)
+    return rows, len(piece) - others - len(rows), others
 
 
 def _without_files(

@@ -16,13 +16,14 @@ from loki_py.model.scan import (
     LargeUnit,
     ReadStats,
     ScanUnit,
+    Skipped,
     StreamRuns,
     TimedUnit,
     TimeRuns,
 )
 from loki_py.model.shares import Share, ShareableUnit, UnitShare
 
-UNIT_LINE_BYTES = 4 << 20
+UNIT_LINE_BYTES = 16 << 20
 """Lines that one unit has at most, unless a single block has more."""
 
 UNIT_ROWS_MAX = 90_000
@@ -228,6 +229,17 @@ def units_of_file(
         group[0] if len(group) == 1 else BlockGroup(group)
         for group in _groups(units, with_lines=with_lines)
     ]
+
+
+def skipped_of_file(
+    local: LocalFile, tenant: str, wanted: Wanted, units: Sequence[ScanUnit]
+) -> Skipped:
+    """Return which runs of the tenant are in none of the file's units for a scan."""
+    runs = local.file.stream_runs(tenant)
+    in_time = (runs.max_ns >= wanted.start_ns) & (runs.min_ns < wanted.end_ns)
+    inside = int(np.count_nonzero(in_time))
+    matched = sum(len(unit.runs.stream) for unit in units)
+    return Skipped(outside_time=len(in_time) - inside, other_streams=inside - matched)
 
 
 def _groups(units: Sequence[BlockUnit], *, with_lines: bool) -> list[list[BlockUnit]]:

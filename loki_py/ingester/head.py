@@ -128,6 +128,13 @@ class Head:
         newest_ns = np.where(known, self._newest_ns[index], NEVER_NS)
         return self._oldest_ns[index], newest_ns
 
+    def streams_counts(self, *, start_ns: int, end_ns: int) -> tuple[int, int]:
+        """Return how many streams have rows that touch [start, end), and others."""
+        held = self._newest_ns != NEVER_NS
+        inside = held & (self._newest_ns >= start_ns) & (self._oldest_ns < end_ns)
+        inside_count = int(np.count_nonzero(inside))
+        return inside_count, int(np.count_nonzero(held)) - inside_count
+
     def may_repeat(self, refs: Refs) -> bool:
         """Return whether one of these streams may have duplicates here.
 

@@ -5,14 +5,12 @@ Called on the event loop; nothing is read here.
 
 from functools import partial
 
-import numpy as np
-
-from loki_py.ingester.block_units import units_of_file
+from loki_py.ingester.block_units import skipped_of_file, units_of_file
 from loki_py.ingester.blockstore import BlockStore
 from loki_py.ingester.cells import CellBook, Held
-from loki_py.ingester.selection import units_of_head, wanted_of
+from loki_py.ingester.selection import skipped_of_head, units_of_head, wanted_of
 from loki_py.ingester.state import IngesterState
-from loki_py.model.scan import Scan, ScanUnit
+from loki_py.model.scan import Scan, ScanUnit, Skipped, chunks_of
 from loki_py.transport.abc import Selection
 
 
@@ -29,9 +27,10 @@ def select(
         return Selection([])
     wanted = wanted_of(table, scan)
     units: list[ScanUnit] = []
+    skipped: list[Skipped] = []
     files = list(blocks.parts_of(tenant))
     for local, part in files:
-        units += units_of_file(
+        found = units_of_file(
             blocks,
             local,
             part,
@@ -39,20 +38,22 @@ def select(
             wanted,
             with_lines=scan.columns.line,
         )
+        skipped.append(skipped_of_file(local, tenant, wanted, found))
+        units += found
     heads = list(state.heads_of(tenant))
     for number, head in heads:
-        units += units_of_head(head, wanted, f"head/{number}")
+        found = units_of_head(head, wanted, f"head/{number}")
+        skipped.append(skipped_of_head(head, wanted, found))
+        units += found
     held = Held(tenant, wanted, [(n, head.pieces()) for n, head in heads], files)
     if scan.newest_first:
         units.reverse()
-    chunks_matched = sum(
-        int(np.count_nonzero(np.bincount(unit.runs.stream))) for unit in units
-    )
     return Selection(
         units,
         blocks.packs_covered(tenant),
-        chunks_matched,
+        sum(map(chunks_of, units)),
         blocks.missing,
         streams=wanted.streams,
         cells=partial(cells.cells_of, held),
+        skipped=Skipped.total_of(skipped),
     )

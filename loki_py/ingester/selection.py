@@ -18,6 +18,7 @@ from loki_py.model.scan import (
     ReadStats,
     Scan,
     ScanUnit,
+    Skipped,
     StreamRuns,
 )
 
@@ -113,6 +114,15 @@ def units_of_head(head: Head, wanted: Wanted, origin: str) -> list[ScanUnit]:
     return [
         HeadUnit(wanted, group, runs, origin, may_repeat=may_repeat) for group in groups
     ]
+
+
+def skipped_of_head(head: Head, wanted: Wanted, units: Sequence[ScanUnit]) -> Skipped:
+    """Return which streams of the head are in none of its units for a scan."""
+    inside, outside = head.streams_counts(
+        start_ns=wanted.start_ns, end_ns=wanted.end_ns
+    )
+    matched = len(units[0].runs.stream) if units else 0
+    return Skipped(outside_time=outside, other_streams=inside - matched)
 
 
 def empty_batch(streams: Sequence[LabelSet]) -> EntryBatch:

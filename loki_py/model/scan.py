@@ -1,7 +1,7 @@
 """Scans: what a reader is asked for, and the readable pieces it answers with."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,7 +63,10 @@ class ReadStats:
         compressed_bytes: bytes fetched from packs.
         chunks_matched: chunks that the index named for the matchers and the time.
         chunks_read: chunks of which anything was read.
-        units_skipped: units that were proved to hold nothing of interest.
+        units_read: units whose entries were read, evaluated here or elsewhere.
+        units_timed: units that were answered for by their times alone.
+        units_repeated: units not read because others hold all of their entries.
+        units_unneeded: units not read because what was read first suffices.
         duplicates: rows dropped as duplicates.
         packs_fetched: packs of which anything was fetched.
     """
@@ -76,7 +79,10 @@ class ReadStats:
     compressed_bytes: int = 0
     chunks_matched: int = 0
     chunks_read: int = 0
-    units_skipped: int = 0
+    units_read: int = 0
+    units_timed: int = 0
+    units_repeated: int = 0
+    units_unneeded: int = 0
     duplicates: int = 0
     packs_fetched: int = 0
 
@@ -84,6 +90,34 @@ class ReadStats:
         """Add the other's counts to these."""
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Chunks that a selection passed over, each counted once.
+
+    A chunk is what one head, one block or one pack has of one stream.
+
+    Attributes:
+        outside_time: of another time; their stream may match or not.
+        other_streams: of streams that do not match; their time may match or not.
+        held_locally: of packs all of whose entries an ingester answers with.
+        other_replicas: of replicas for which an equal one answers.
+    """
+
+    outside_time: int = 0
+    other_streams: int = 0
+    held_locally: int = 0
+    other_replicas: int = 0
+
+    @classmethod
+    def total_of(cls, each: "Iterable[Skipped]") -> "Skipped":
+        """Return the sums."""
+        every = list(each)
+        return cls(*(sum(getattr(s, name) for s in every) for name in cls.__slots__))
+
+
+NOTHING_SKIPPED = Skipped()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +206,11 @@ class ScanUnit(Protocol):
         Raises: CorruptData, ObjectNotFound, Unavailable.
         """
         ...
+
+
+def chunks_of(unit: ScanUnit) -> int:
+    """Return of how many streams a unit has entries."""
+    return int(np.count_nonzero(np.bincount(unit.runs.stream)))
 
 
 @dataclass(frozen=True, slots=True)

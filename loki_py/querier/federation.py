@@ -15,7 +15,7 @@ from loki_py.config.limits import Limits, Overrides
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Columns, ReadStats, Scan, ScanUnit
+from loki_py.model.scan import Columns, ReadStats, Scan, ScanUnit, Skipped
 from loki_py.querier.merge import in_order
 from loki_py.querier.sources import Selected, Sources
 from loki_py.querier.wrapped_unit import WrappedUnit
@@ -126,6 +126,7 @@ class FederatedSources(Sources):
             tuple(text for each in found for text in each.missing),
             tuple(text for each in found for text in each.gone),
             max((each.ingesters_count for each in found), default=0),
+            Skipped.total_of(each.skipped for each in found),
         )
 
     async def series(

@@ -279,6 +279,7 @@ class IndexQuerier:
             queue_ns=began_ns - asked_ns,
             streams_matched=len(volumes.streams),
             ingesters_reached=selected.ingesters_count,
+            skipped=selected.skipped,
         )
         return volumes, cost
 

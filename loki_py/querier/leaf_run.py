@@ -226,8 +226,11 @@ class LeafRun:
         if isinstance(unit, TimedUnit) and isinstance(self.evaluator, TimesEvaluator):
             partial = self.evaluator.map_times(unit, self.scan.columns, stats)
             if partial is not None:
+                stats.units_timed += 1
                 return [partial]
         batch = unit.read(self.scan.columns, stats)
+        if not stats.units_repeated:
+            stats.units_read += 1
         return [self.evaluator.map(batch)] if len(batch) else ()
 
     def _cut(self, unit: ScanUnit) -> None:
@@ -279,7 +282,7 @@ class LeafRun:
         if bound_ns is None and self._heap:
             bound_ns = _time_of(self._heap[0][0], self.scan)
         if bound_ns is not None and self.evaluator.enough(bound_ns):
-            self.stats.units_skipped += len(self._heap)
+            self.stats.units_unneeded += len(self._heap)
             self._stopped = True
             self._heap.clear()
 

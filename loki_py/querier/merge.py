@@ -211,6 +211,7 @@ class DistinctUnit(WrappedUnit):
             repeated |= mine.held_in(self.shared.digests_of(peer)[1])
         stats.duplicates += int(repeated.sum())
         if repeated.all():
+            stats.units_repeated += 1
             return _nothing_of(self.unit.streams, columns)
         batch = self.unit.read(columns, stats)
         if len(batch) != len(mine):

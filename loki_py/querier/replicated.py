@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from loki_py.errors import LokiError, QuorumNotReached, RequestRejected
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Scan, ScanUnit
+from loki_py.model.scan import Scan, ScanUnit, Skipped, chunks_of
 from loki_py.querier.shares import Replica, shared_out
 from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.replication import ReadOutcome, ReadSet, ReadTracker
@@ -82,8 +82,9 @@ class ReplicatedSource:
         else:
             self._flushed.discard(tenant)
         found = [answers[name] for name in sorted(answers)]
+        units, other_replicas = await _units_of(found)
         return Selection(
-            await _units_of(found),
+            units,
             frozenset[str]().union(*(each.packs_covered for each in found)),
             self._once(sum(each.chunks_matched for each in found), len(found)),
             tuple(
@@ -92,6 +93,7 @@ class ReplicatedSource:
                 for text in each.missing
             ),
             ingesters_count=len(answers),
+            skipped=self._skipped_once(found, other_replicas),
         )
 
     async def series(
@@ -225,6 +227,16 @@ class ReplicatedSource:
         """Return what a count over replicas comes to without the repetition."""
         return -(-count // max(min(self._replication_factor, answers_count), 1))
 
+    def _skipped_once(self, found: Sequence[Selection], other_replicas: int) -> Skipped:
+        """Return what one of each set of replicas passed over."""
+        total = Skipped.total_of(each.skipped for each in found)
+        return Skipped(
+            self._once(total.outside_time, len(found)),
+            self._once(total.other_streams, len(found)),
+            self._once(total.held_locally, len(found)),
+            other_replicas,
+        )
+
     def _suspects_in(self, read_set: ReadSet) -> list[str]:
         now_ns = self._clock.monotonic_ns()
         self._suspects = {n: u for n, u in self._suspects.items() if u > now_ns}
@@ -257,19 +269,24 @@ def _has_failed(task: "asyncio.Future[T]") -> bool:
     return task.exception() is not None
 
 
-async def _units_of(selections: Sequence[Selection]) -> list[ScanUnit]:
-    """Return the units of all; shared out where it is known how replicas compare."""
+async def _units_of(selections: Sequence[Selection]) -> tuple[list[ScanUnit], int]:
+    """Return the units of all; shared out where it is known how replicas compare.
+
+    Beside them: of how many chunks no unit is, because an equal replica answers.
+    """
     holding = [each for each in selections if each.units]
     if len(holding) > 1 and all(each.cells is not None for each in holding):
         return await asyncio.to_thread(_shared_out, holding)
-    return [unit for each in holding for unit in each.units]
+    return [unit for each in holding for unit in each.units], 0
 
 
-def _shared_out(selections: Sequence[Selection]) -> list[ScanUnit]:
+def _shared_out(selections: Sequence[Selection]) -> tuple[list[ScanUnit], int]:
     replicas = []
     for each in selections:
         cells = None if each.cells is None else each.cells(CELLS_MAX)
         if cells is None:
-            return [unit for each in selections for unit in each.units]
+            return [unit for each in selections for unit in each.units], 0
         replicas.append(Replica(each.units, each.streams, cells))
-    return shared_out(replicas)
+    units = shared_out(replicas)
+    matched = sum(each.chunks_matched for each in selections)
+    return units, max(matched - sum(map(chunks_of, units)), 0)

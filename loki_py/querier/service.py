@@ -21,7 +21,7 @@ from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.results import Data, Matrix, Result, Streams, Vector
-from loki_py.model.scan import Columns, ReadStats, TimedUnit
+from loki_py.model.scan import Columns, ReadStats, Skipped, TimedUnit
 from loki_py.querier import limits as rules
 from loki_py.querier.executor import LeafOutcome, QueryExecutor
 from loki_py.querier.requests import (
@@ -269,6 +269,7 @@ class Querier:
             streams_matched=max((s.streams_matched for s, _ in outcomes), default=0),
             ingesters_reached=max((s.ingesters_count for s, _ in outcomes), default=0),
             bytes_estimated=sum(selected.line_bytes for selected, _ in outcomes),
+            skipped=Skipped.total_of(selected.skipped for selected, _ in outcomes),
         )
         return QueryAnswer(result, cost, tuple(warnings))
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Scan, ScanUnit
+from loki_py.model.scan import NOTHING_SKIPPED, Scan, ScanUnit, Skipped
 from loki_py.querier.merge import merged
 from loki_py.querier.store_reader import StoreReader
 from loki_py.transport.abc import EntrySource, InstanceLost
@@ -31,6 +31,7 @@ class Selected:
         gone: what no later try can bring back, in words: it is told with every
             answer, since refusing all answers for good would help nobody.
         ingesters_count: how many ingesters answered.
+        skipped: chunks that sources hold and no unit has.
     """
 
     units: Sequence[ScanUnit]
@@ -40,6 +41,7 @@ class Selected:
     missing: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     ingesters_count: int = 0
+    skipped: Skipped = NOTHING_SKIPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Sources:
             stored.missing,
             tuple(text for each in selections for text in each.missing),
             sum(each.ingesters_count for each in selections),
+            Skipped.total_of([stored.skipped, *(s.skipped for s in selections)]),
         )
 
     async def series(

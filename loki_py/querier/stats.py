@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from loki_py.model.scan import ReadStats
+from loki_py.model.scan import NOTHING_SKIPPED, ReadStats, Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class QueryCost:
         streams_matched: streams that the selectors matched.
         ingesters_reached: ingesters that were asked.
         bytes_estimated: line bytes of the chunks that the index named.
+        skipped: chunks that were passed over.
     """
 
     read: ReadStats = field(default_factory=ReadStats)
@@ -30,3 +31,4 @@ class QueryCost:
     streams_matched: int = 0
     ingesters_reached: int = 0
     bytes_estimated: int = 0
+    skipped: Skipped = NOTHING_SKIPPED

@@ -28,7 +28,7 @@ from loki_py.index.files import IndexFile, decode_index_file
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.object_keys import prefix_of
-from loki_py.model.scan import ReadStats, Scan
+from loki_py.model.scan import NOTHING_SKIPPED, ReadStats, Scan, Skipped
 from loki_py.querier.index_repair import rebuild_index
 from loki_py.querier.pack_units import UNIT_LINE_BYTES, PackUnit, naming, pack_units
 from loki_py.runtime.clock import Clock
@@ -71,6 +71,7 @@ class StoreSelection:
         line_bytes: bytes of their lines.
         streams_matched: streams that have any of them.
         missing: what could not be looked at, in words.
+        skipped: the other chunks.
     """
 
     units: Sequence[PackUnit]
@@ -78,6 +79,7 @@ class StoreSelection:
     line_bytes: int = 0
     streams_matched: int = 0
     missing: tuple[str, ...] = ()
+    skipped: Skipped = NOTHING_SKIPPED
 
 
 @dataclass(slots=True, eq=False)
@@ -161,12 +163,18 @@ class StoreReader:
             skip=skip,
             piece_bytes=_ROW_GROUP_ALONE_BYTES if stops_early else UNIT_LINE_BYTES,
         )
+        matched = sum(len(unit.chunks.rows) for unit in units)
         return StoreSelection(
             units,
-            chunks_matched=sum(len(unit.chunks.rows) for unit in units),
+            chunks_matched=matched,
             line_bytes=sum(unit.line_bytes_max for unit in units),
             streams_matched=len(found.streams),
             missing=index.missing,
+            skipped=Skipped(
+                found.outside_time,
+                found.other_streams,
+                held_locally=len(found.refs) - matched,
+            ),
         )
 
     async def series(

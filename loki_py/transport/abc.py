@@ -9,7 +9,7 @@ from loki_py.errors import LokiError, Unavailable
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import ReadStats, Scan, ScanUnit
+from loki_py.model.scan import NOTHING_SKIPPED, ReadStats, Scan, ScanUnit, Skipped
 from loki_py.wire.cells import Cells
 from loki_py.wire.digests import Digests
 
@@ -112,6 +112,7 @@ class Selection:
             they must be compared by their entries. Takes how many there may be,
             unless there are more streams. Blocking.
         ingesters_count: how many answered.
+        skipped: chunks that are held and in no unit.
     """
 
     units: Sequence[ScanUnit]
@@ -121,6 +122,7 @@ class Selection:
     streams: Sequence[LabelSet] = ()
     cells: Callable[[int], Cells | None] | None = None
     ingesters_count: int = 1
+    skipped: Skipped = NOTHING_SKIPPED
 
 
 class EntrySink(Protocol):

@@ -20,7 +20,7 @@ from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Columns, Scan, ScanUnit
+from loki_py.model.scan import Columns, Scan, ScanUnit, Skipped
 from loki_py.model.shares import Share
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer, Selection
@@ -28,7 +28,7 @@ from loki_py.transport.errors_on_wire import error_of
 from loki_py.transport.partials import question_asked
 from loki_py.transport.pattern_source import HeldPatterns
 from loki_py.transport.remote_tail import RemoteFollowing
-from loki_py.transport.remote_units import Calls, RemoteSelection
+from loki_py.transport.remote_units import Calls, RemoteSelection, counts_of
 from loki_py.transport.tailing import Following
 from loki_py.wire import messages as wire
 from loki_py.wire.cells import Cells
@@ -168,8 +168,11 @@ class GrpcIngester:
         )
         covered = frozenset(answer.packs_covered)
         missing = tuple(answer.missing)
+        skipped = counts_of(Skipped, answer.skipped)
         if not answer.session:
-            return Selection((), covered, answer.chunks_matched, missing)
+            return Selection(
+                (), covered, answer.chunks_matched, missing, skipped=skipped
+            )
         selection = RemoteSelection(
             self.instance_id,
             answer.digests,
@@ -193,6 +196,7 @@ class GrpcIngester:
             missing,
             streams=units[0].streams,
             cells=lambda _: cells,
+            skipped=skipped,
         )
 
     async def series(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from loki_py.errors import CorruptData
-from loki_py.model.scan import ReadStats, ScanUnit
+from loki_py.model.scan import ReadStats, ScanUnit, Skipped
 from loki_py.runtime.clock import Clock
 from loki_py.transport.abc import EntrySource, Selection
 from loki_py.transport.partials import Told, question_of
@@ -80,7 +80,11 @@ class ReadCalls:
         missing = list(found.missing)
         if not found.units:
             told = wire.SelectAnswered(
-                "", found.chunks_matched, covered, missing=missing
+                "",
+                found.chunks_matched,
+                covered,
+                missing=missing,
+                skipped=_counts_told(found.skipped),
             )
             return encode_message(told)
         loop = asyncio.get_running_loop()
@@ -101,6 +105,7 @@ class ReadCalls:
             -1 if cells is None else len(cells),
             0 if cells is None else cells.shift,
             missing,
+            _counts_told(found.skipped),
         )
         return encode_message(told, [*payload, *cells_behind(cells)])
 
@@ -118,7 +123,7 @@ class ReadCalls:
                 piece := await loop.run_in_executor(self._pool, next, pieces, None)
             ) is not None:
                 shape, payload = piece
-                told = _stats_told(stats) if first else {}
+                told = _counts_told(stats) if first else {}
                 first = False
                 yield encode_message(wire.ReadAnswered(shape, told), payload.pieces)
 
@@ -158,7 +163,7 @@ class ReadCalls:
                         if size > ANSWER_BYTES:
                             yield encode_message(wire.MapAnswered(partials), payload)
                             partials, payload, size = [], [], 0
-                told = _stats_told(_summed(stats))
+                told = _counts_told(_summed(stats))
                 yield encode_message(wire.MapAnswered(partials, told), payload)
             finally:
                 for each in work:
@@ -221,6 +226,6 @@ def _summed(all_stats: Sequence[ReadStats]) -> ReadStats:
     return total
 
 
-def _stats_told(stats: ReadStats) -> dict[str, int]:
-    values = {name: getattr(stats, name) for name in stats.__slots__}
+def _counts_told(counts: ReadStats | Skipped) -> dict[str, int]:
+    values = {name: getattr(counts, name) for name in counts.__slots__}
     return {name: value for name, value in values.items() if value}

@@ -73,7 +73,9 @@ def map_unit(
         if evaluator.counts_times:
             runs = unit.read_times(leaf.scan.columns, stats)
         if runs is not None:
+            stats.units_timed += 1
             return list(encode_partial(evaluator.map_times(runs)))
+    stats.units_read += 1
     batch = unit.read(leaf.scan.columns, stats)
     return list(encode_partial(evaluator.map(batch))) if len(batch) else []
 

@@ -28,6 +28,7 @@ from loki_py.model.scan import (
     Columns,
     ReadStats,
     ScanUnit,
+    Skipped,
     StreamRuns,
     projected,
 )
@@ -56,6 +57,7 @@ EVERYTHING = Columns()
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
+Counts = TypeVar("Counts", ReadStats, Skipped)
 _Key: TypeAlias = tuple[int, Share | None]
 
 
@@ -258,7 +260,7 @@ def _decoded(
     for data in fetched:
         answer, payload = decode_message(data, ReadAnswered)
         batches.append(decode_batch(payload, answer.batch, streams))
-        stats.add(_stats_of(answer.stats))
+        stats.add(counts_of(ReadStats, answer.stats))
     if not batches:
         raise CorruptData("a unit was answered with no message")
     return _Kept(columns, concat(batches), stats, sum(map(len, fetched)))
@@ -271,13 +273,14 @@ def _decoded_partials(
     for data in fetched:
         answer, payload = decode_message(data, MapAnswered)
         partials += decode_partials(answer, payload, streams)
-        stats.add(_stats_of(answer.stats))
+        stats.add(counts_of(ReadStats, answer.stats))
     return partials
 
 
-def _stats_of(told: dict[str, int]) -> ReadStats:
-    known = {n: v for n, v in told.items() if n in ReadStats.__slots__}
-    return ReadStats(**known)
+def counts_of(kind: type[Counts], told: dict[str, int]) -> Counts:
+    """Return counts that were told by name, less those not known here."""
+    known = {n: v for n, v in told.items() if n in kind.__slots__}
+    return kind(**known)
 
 
 def _covers(held: Columns, wanted: Columns) -> bool:

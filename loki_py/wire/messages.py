@@ -149,6 +149,7 @@ class SelectAnswered(msgspec.Struct):
         cells: how many there are; -1 where none are told. They refer to table 0.
         shift: 2^shift ns are a slice of the cells.
         missing: what the ingester once held and cannot read any more, in words.
+        skipped: chunks that were passed over, by the names of `Skipped`.
     """
 
     session: str
@@ -161,6 +162,7 @@ class SelectAnswered(msgspec.Struct):
     cells: int = -1
     shift: int = 0
     missing: list[str] = []
+    skipped: dict[str, int] = {}
 
 
 class ShareAsked(msgspec.Struct):

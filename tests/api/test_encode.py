@@ -22,7 +22,7 @@ from loki_py.model.results import (
     Streams,
     Vector,
 )
-from loki_py.model.scan import ReadStats
+from loki_py.model.scan import ReadStats, Skipped
 from loki_py.querier.stats import QueryCost
 
 S = 1_000_000_000
@@ -166,4 +166,23 @@ def test_stats_tell_what_was_read():
     assert stats["summary"]["totalPostFilterLines"] == 4
     assert stats["ingester"]["store"]["chunk"]["headChunkLines"] == 3
     assert stats["querier"]["store"]["chunk"]["decompressedLines"] == 7
-    assert set(stats) == {"summary", "querier", "ingester", "cache", "index"}
+    loki_s = {"summary", "querier", "ingester", "cache", "index"}
+    assert set(stats) == loki_s | {"skipped"}
+
+
+def test_stats_tell_what_was_skipped_and_why():
+    """Each reason has a figure of its own."""
+    read = ReadStats(units_read=1, units_timed=2, units_repeated=3, units_unneeded=4)
+    skipped = Skipped(outside_time=5, other_streams=6, held_locally=7, other_replicas=8)
+
+    stats = stats_of(QueryCost(read=read, skipped=skipped))
+
+    assert stats["skipped"] == {
+        "chunks": {
+            "outsideTime": 5,
+            "otherStreams": 6,
+            "heldLocally": 7,
+            "otherReplicas": 8,
+        },
+        "units": {"read": 1, "timesOnly": 2, "repeated": 3, "limitReached": 4},
+    }

@@ -18,7 +18,7 @@ from loki_py.ingester.service import Ingester, IngesterSettings
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
-from loki_py.model.scan import Columns, ReadStats, Scan
+from loki_py.model.scan import Columns, ReadStats, Scan, Skipped
 from loki_py.runtime.clock import ManualClock
 from loki_py.storage.memory import MemoryStore
 from loki_py.wal.segment_file import Disk
@@ -121,6 +121,29 @@ async def test_pushed_entries_are_read_back(tmp_path):
         assert await rows_of(ingester, only_a) == expected(cell, THREE[0], THREE[2])
         late = dataclasses.replace(ALL, start_ns=cell.clock.time_ns + 2 * SECOND)
         assert await rows_of(ingester, late) == expected(cell, THREE[2])
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["head", "block"])
+async def test_chunks_that_a_scan_passes_over_are_counted(tmp_path, is_cut):
+    """What is of another time counts as that, whatever its stream."""
+    cell = Cell(tmp_path)
+    only_a = dataclasses.replace(ALL, matchers=(Matcher("app", MatchType.EQUAL, "a"),))
+    late = dataclasses.replace(ALL, start_ns=cell.clock.time_ns + 2 * SECOND)
+    none = dataclasses.replace(only_a, start_ns=cell.clock.time_ns + 9 * SECOND)
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch(*THREE))
+        if not is_cut:
+            await check_skipped(ingester, only_a, late, none)
+    if is_cut:
+        async with cell.ingester() as ingester:
+            await check_skipped(ingester, only_a, late, none)
+
+
+async def check_skipped(ingester, only_a, late, none):
+    assert (await ingester.select("t", ALL)).skipped == Skipped()
+    assert (await ingester.select("t", only_a)).skipped == Skipped(other_streams=1)
+    assert (await ingester.select("t", late)).skipped == Skipped(outside_time=1)
+    assert (await ingester.select("t", none)).skipped == Skipped(outside_time=2)
 
 
 async def test_tenants_never_see_each_other(tmp_path):

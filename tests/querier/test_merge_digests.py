@@ -68,6 +68,7 @@ def test_rows_of_a_whole_replica_are_not_fetched(columns):
     assert len(found) == len(ROWS)
     assert [len(unit.reads) for unit in units] == [1, 0, 0]
     assert stats.duplicates == 2 * len(ROWS)
+    assert stats.units_repeated == 2
 
 
 def test_rows_that_only_one_replica_has_are_fetched_from_it():

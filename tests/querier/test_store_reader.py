@@ -15,7 +15,7 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.object_keys import index_key, pack_key, ulid_of
-from loki_py.model.scan import Columns, ReadStats, Scan
+from loki_py.model.scan import Columns, ReadStats, Scan, Skipped
 from loki_py.querier import pack_units as units_module
 from loki_py.querier import store_reader as reader_module
 from loki_py.querier.merge import merged
@@ -151,6 +151,26 @@ async def test_packs_that_another_source_covers_are_skipped(bucket, reader):
     found = await reader.select("t", scan(), skip=frozenset(bucket.keys("packs")))
 
     assert (found.units, found.chunks_matched) == ([], 0)
+    assert found.skipped == Skipped(held_locally=4)
+
+
+@pytest.mark.parametrize("names", ["app2", "app.", "none"])
+async def test_chunks_that_do_not_match_are_counted(bucket, reader, names):
+    """By stream and by time, each once, however many streams match."""
+    bucket.flush(entries(10))
+    bucket.flush(entries(10, start=100))
+    streams = {"app2": 1, "app.": 4, "none": 0}[names]
+    wanted = (Matcher("app", MatchType.REGEXP, names),)
+
+    skipped = (await reader.select("t", scan(wanted, start=3, end=5))).skipped
+
+    assert skipped == Skipped(outside_time=streams, other_streams=2 * (4 - streams))
+
+
+async def test_store_whose_chunks_all_match_skips_none(bucket, reader):
+    bucket.flush(entries(10))
+
+    assert (await reader.select("t", scan())).skipped == Skipped()
 
 
 async def test_tenants_do_not_see_each_other(bucket, reader):
