@@ -22,6 +22,7 @@ _TEXTS = {
     "/ready", "/metrics", "/services", "/config", "/runtime_config",
     "/config/tenant/v1/limits", "/ingester/prepare_shutdown",
 }  # fmt: skip
+_QUERIES = {"/loki/api/v1/query", "/loki/api/v1/query_range"}
 _PAGES = {"/ring", "/distributor/ring"}
 _NO_CONTENT = {"/flush", "/ingester/shutdown"}
 _PATH_PART = re.compile(r"\{(\w+)\}")
@@ -145,7 +146,8 @@ def _content_of(path: str) -> dict[str, Any]:
         kinds = (HTML,)
     else:
         kinds = (JSON,)
-    return {kind: {} for kind in kinds}
+    schema = {"schema": _ANSWER_SCHEMA} if path in _QUERIES else {}
+    return dict.fromkeys(kinds, schema)
 
 
 def _successes_of(route: Route) -> dict[str, Any]:
@@ -219,6 +221,51 @@ _PUSH_SCHEMA = {
         }
     },
 }
+_SKIPPED = {
+    "chunks": {
+        "outsideTime": "Of another time.",
+        "otherStreams": "Of streams that the selector does not select.",
+        "heldLocally": "Of packs whose entries an ingester has at hand.",
+        "otherReplicas": "Of replicas, because another has the same entries.",
+    },
+    "units": {
+        "read": "Units that were read.",
+        "timesOnly": "Units answered from times alone: no line was read.",
+        "repeated": "Not read: all their entries were read elsewhere.",
+        "limitReached": "Not read: those before had as many lines as asked for.",
+    },
+}
+
+
+def _object_of(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, **more}
+
+
+_SKIPPED_SCHEMA = _object_of(
+    {
+        kind: _object_of(
+            {
+                reason: {"type": "integer", "minimum": 0, "description": text}
+                for reason, text in reasons.items()
+            }
+        )
+        for kind, reasons in _SKIPPED.items()
+    },
+    description="What was not read, and why; beside what Loki tells.",
+)
+_ANSWER_SCHEMA = _object_of(
+    {
+        "status": {"type": "string"},
+        "data": _object_of(
+            {
+                "resultType": {"enum": ["streams", "matrix", "vector", "scalar"]},
+                "result": {"type": "array"},
+                "stats": _object_of({"skipped": _SKIPPED_SCHEMA}),
+            }
+        ),
+        "warnings": {"type": "array", "items": {"type": "string"}},
+    }
+)
 _OTLP_SCHEMA = {
     "type": "object",
     "properties": {"resourceLogs": {"type": "array", "items": {"type": "object"}}},

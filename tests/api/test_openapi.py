@@ -9,8 +9,10 @@ import pytest
 from loki_py.api.docs_page import page_of
 from loki_py.api.openapi import description_of, summary_of
 from loki_py.api.parameters import PARAMETERS
+from loki_py.api.stats import stats_of
 from loki_py.app.wiring import wire
 from loki_py.config.loader import parse_config
+from loki_py.querier.stats import QueryCost
 from loki_py.runtime.logs import LogLevel
 
 FOLDER = Path(__file__).parents[2] / "loki_py" / "api"
@@ -53,6 +55,20 @@ async def test_every_route_says_what_it_does(app):
         for operation in methods.values():
             assert " " in operation["summary"], path
             assert operation["summary"].endswith((".", ":")), path
+
+
+async def test_every_reason_for_skipping_is_described(app):
+    """As the answers have it: the same names, in the same order."""
+    described = (await get(app, "/openapi.json")).json()["paths"]
+    told = stats_of(QueryCost())["skipped"]
+
+    for path in ("/loki/api/v1/query", "/loki/api/v1/query_range"):
+        answer = described[path]["get"]["responses"]["200"]["content"]
+        data = answer["application/json"]["schema"]["properties"]["data"]
+        skipped = data["properties"]["stats"]["properties"]["skipped"]["properties"]
+        assert {kind: list(each["properties"]) for kind, each in skipped.items()} == {
+            kind: list(each) for kind, each in told.items()
+        }
 
 
 def test_every_parameter_that_is_read_is_described():

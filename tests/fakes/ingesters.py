@@ -8,7 +8,7 @@ import pyarrow as pa
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import selects
-from loki_py.model.scan import BatchUnit
+from loki_py.model.scan import NOTHING_SKIPPED, BatchUnit
 from loki_py.transport.abc import PushAnswer, Selection
 from loki_py.transport.tailing import Arrivals
 
@@ -52,6 +52,7 @@ class FakeIngester:
         self.answer = PushAnswer()
         self.packs_covered = frozenset()
         self.missing = ()
+        self.skipped = NOTHING_SKIPPED
         self.flushed = 0
         self.tails = []
 
@@ -76,7 +77,13 @@ class FakeIngester:
             if owner == tenant and mask.any():
                 rows = batch.take(np.flatnonzero(mask))
                 units.append(BatchUnit(rows, origin=f"{self.origin}/{number}"))
-        return Selection(units, self.packs_covered, len(units), self.missing)
+        return Selection(
+            units,
+            self.packs_covered,
+            len(units),
+            self.missing,
+            skipped=self.skipped,
+        )
 
     async def series(self, tenant, matchers, *, start_ns, end_ns):  # noqa: ARG002
         await self._trouble()

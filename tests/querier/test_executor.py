@@ -10,7 +10,7 @@ import pytest
 from loki_py.errors import DataUnreadable, LimitExceeded
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import BatchUnit, LargeUnit, ReadStats, Scan
+from loki_py.model.scan import BatchUnit, LargeUnit, ReadStats, Scan, TimedUnit
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.fairness import FairQueue
 
@@ -101,6 +101,29 @@ async def test_a_limited_query_reads_few_units(executor):
     assert evaluator.mapped <= 8
     assert outcome.stats.units_unneeded >= 492
     assert outcome.stats.units_read + outcome.stats.units_unneeded == 500
+
+
+class Timed(TimedUnit):
+    """A unit whose entries are never read."""
+
+    min_ns, max_ns, rows_max = 0, 9, 10
+
+    def read_times(self, columns, stats):
+        raise NotImplementedError
+
+
+class Counting(Newest):
+    """Takes units without reading them."""
+
+    def map_times(self, unit, columns, stats):  # noqa: ARG002
+        return [unit.min_ns]
+
+
+async def test_units_answered_from_times_are_counted_as_that(executor):
+    outcome = await run(executor, [Timed(), unit_at(20), Timed()], Counting())
+
+    assert outcome.stats.units_timed == 2
+    assert outcome.stats.units_read == 1
 
 
 @dataclass

@@ -8,11 +8,13 @@ from fakes.rings import joined
 
 from loki_py.errors import QuorumNotReached, Unavailable, ValidationFailed
 from loki_py.model.matchers import Matcher, MatchType
-from loki_py.model.scan import Columns, ReadStats, Scan
+from loki_py.model.scan import BatchUnit, Columns, ReadStats, Scan, Skipped
 from loki_py.querier.merge import merged
 from loki_py.querier.replicated import ReplicatedSource
 from loki_py.ring.replication import ReadSet
 from loki_py.runtime.clock import SystemClock
+from loki_py.transport.abc import Selection
+from loki_py.wire.cells import cells_of
 
 SCAN = Scan((Matcher("app", MatchType.REGEXP, ".+"),), 0, 1_000)
 DOWN = Unavailable("down")
@@ -141,6 +143,40 @@ async def test_what_an_ingester_lost_is_told_with_its_name():
     found = await cluster.source.select("t", SCAN)
 
     assert found.missing == ("ingester ingester-0: block 7 is set aside",)
+
+
+async def test_what_replicas_passed_over_is_counted_once():
+    cluster = Cluster()
+    for ingester in cluster.ingesters:
+        ingester.skipped = Skipped(outside_time=6, other_streams=2)
+    found = await cluster.source.select("t", SCAN)
+
+    assert found.skipped == Skipped(outside_time=6, other_streams=2)
+
+
+async def test_chunks_that_an_equal_replica_answers_for_are_counted():
+    """One of three that hold the same is read: two chunks of each other one are not."""
+    cluster = Cluster()
+    batch = batch_of([(APP, 1, "a"), ({"app": "b"}, 2, "b")])
+    for ingester in cluster.ingesters:
+        ingester.select = equal_replica(batch, ingester.origin)
+    found = await cluster.source.select("t", SCAN)
+
+    assert len(found.units) == 1
+    assert found.chunks_matched == 2
+    assert found.skipped.other_replicas == 2 * (found.ingesters_count - 1)
+
+
+def equal_replica(batch, origin):
+    async def select(tenant, scan):  # noqa: ARG001
+        return Selection(
+            [BatchUnit(batch, origin=origin)],
+            chunks_matched=2,
+            streams=batch.streams,
+            cells=lambda _: cells_of(batch),
+        )
+
+    return select
 
 
 async def test_ingesters_that_answered_are_counted():

@@ -15,7 +15,7 @@ from loki_py.logql.exec.summaries import Block
 from loki_py.logql.parser import parse
 from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.results import Streams
-from loki_py.model.scan import ReadStats
+from loki_py.model.scan import ReadStats, TimedUnit
 from loki_py.model.shares import Share
 from loki_py.transport.groups import GROUP_UNITS_MAX, RemoteGroup, grouped
 from loki_py.transport.partials import (
@@ -24,7 +24,7 @@ from loki_py.transport.partials import (
     question_asked,
     question_of,
 )
-from loki_py.transport.read_unit import share_of
+from loki_py.transport.read_unit import map_unit, share_of
 from loki_py.wire.messages import MapAnswered, ShareAsked
 
 S = 1_000_000_000
@@ -101,6 +101,23 @@ async def test_answer_is_the_same_as_of_rows_that_are_here(text):
 
     assert shown(outcome_of(question, there)) == shown(outcome_of(question, here))
     assert stats.head_rows == sum(unit.rows_max for unit in local)
+    assert stats.units_read == len(local)
+
+
+class Timed(TimedUnit):
+    """A unit that cannot but be answered for by its times."""
+
+    def read_times(self, columns, stats):  # noqa: ARG002
+        return []
+
+
+def test_unit_of_which_times_suffice_counts_as_not_read():
+    stats = ReadStats()
+    question = question_about('sum(count_over_time({app="a"}[60s]))')
+
+    map_unit(Timed(), question.planned(), stats)
+
+    assert (stats.units_timed, stats.units_read) == (1, 0)
 
 
 async def test_rows_larger_than_a_message_come_in_pieces():

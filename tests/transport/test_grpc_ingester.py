@@ -23,13 +23,14 @@ from loki_py.errors import (
 )
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
-from loki_py.model.scan import Columns, ReadStats, Scan
+from loki_py.model.scan import Columns, ReadStats, Scan, Skipped
 from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer
 from loki_py.transport.grpc_names import RECONNECT_MS_MIN
 from loki_py.transport.pool import IngesterPool
+from loki_py.transport.remote_units import counts_of
 
 A, B = {"app": "a"}, {"app": "b", "env": 'x"\n'}
 EVERY_APP = (Matcher("app", MatchType.REGEXP, ".+"),)
@@ -133,6 +134,25 @@ async def test_selection_is_read_unit_by_unit():
     assert [(unit.min_ns, unit.max_ns) for unit in found.units] == [(1, 2), (101, 102)]
     assert found.units[0].runs.min_ns.tolist() == [1, 2]
     assert stats.head_rows == 4
+
+
+@pytest.mark.parametrize("rows", [[], [(A, 1, "one")]])
+async def test_what_an_ingester_passed_over_is_told_over_the_wire(rows):
+    """With units to read, and without."""
+    ingester = FakeIngester()
+    ingester.skipped = Skipped(outside_time=3, other_streams=4)
+    if rows:
+        await ingester.push("t", batch_of(rows))
+    async with served(ingester) as (client, _):
+        found = await client.select("t", scan_of())
+
+    assert found.skipped == ingester.skipped
+
+
+def test_reasons_of_a_newer_peer_are_ignored():
+    told = {"other_streams": 2, "not_known_yet": 3}
+
+    assert counts_of(Skipped, told) == Skipped(other_streams=2)
 
 
 @pytest.mark.parametrize("rows", [[], [(A, 1, "one")]])
