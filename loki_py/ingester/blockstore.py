@@ -37,7 +37,7 @@ FLUSHED_SUFFIX = ".flushed"
 DAMAGED_SUFFIX = ".damaged"
 TEMPORARY_SUFFIX = ".tmp"
 
-MAPPED_BYTES_KEPT = 64 << 20
+MAPPED_BYTES_KEPT = 192 << 20
 """Bytes read through maps after which their pages are given back."""
 
 

@@ -32,6 +32,8 @@ SLICE_NS = 10_000_000
 
 PIECE_ROWS_MAX = 100_000
 """A large unit of more rows is cut before it is read, whatever the query."""
+SMALL_PIECES_MAX = 8
+"""Pieces that a query of few rows may want cut small."""
 
 
 class Evaluator(Protocol):
@@ -199,8 +201,10 @@ class LeafRun:
             return _Task(unit, index)
 
     def _must_cut(self, unit: ScanUnit) -> bool:
+        # A query that is not done after so many pieces will need many more.
+        small = self.policy.cut_small and self._begun < SMALL_PIECES_MAX
         return isinstance(unit, LargeUnit) and (
-            self.policy.cut_small or unit.rows_max > PIECE_ROWS_MAX
+            small or unit.rows_max > PIECE_ROWS_MAX
         )
 
     def _do(self, task: _Task) -> None:
