@@ -203,9 +203,7 @@ class LeafRun:
     def _must_cut(self, unit: ScanUnit) -> bool:
         # A query that is not done after so many pieces will need many more.
         small = self.policy.cut_small and self._begun < SMALL_PIECES_MAX
-        return isinstance(unit, LargeUnit) and (
-            small or unit.rows_max > PIECE_ROWS_MAX
-        )
+        return isinstance(unit, LargeUnit) and (small or unit.rows_max > PIECE_ROWS_MAX)
 
     def _do(self, task: _Task) -> None:
         if task.index is None:
