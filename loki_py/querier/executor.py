@@ -18,6 +18,7 @@ from loki_py.logql.question import LeafQuestion
 from loki_py.model.scan import ReadStats, Scan, ScanUnit
 from loki_py.querier.fairness import FairQueue
 from loki_py.querier.leaf_run import Evaluator, LeafRun, ReadWatch, RunPolicy
+from loki_py.querier.small_units import small_joined
 from loki_py.transport.groups import grouped
 
 T = TypeVar("T")
@@ -123,6 +124,8 @@ class QueryExecutor:
         run = LeafRun(scan, evaluator, self._pool, policy, watch, question)
         if question is not None:
             units = grouped(units, groups_min=self._workers, stops_early=stops_early)
+        if not stops_early:
+            units = small_joined(units, groups_min=self._workers, columns=scan.columns)
         run.start(units)
         try:
             await asyncio.wrap_future(run.done)

@@ -210,16 +210,36 @@ class LeafRun:
             self._cut(task.unit)
             return
         stats = ReadStats()
-        partials: Sequence[Any] = ()
-        try:
-            partials = self._mapped(task.unit, stats)
-        except DataUnreadable as error:
-            self._note_missing(error)
+        partials = self._mapped_where_readable(task.unit, stats)
         with self._lock:
             self.stats.add(stats)
             self.watch.note(stats)
             self._ready[task.index] = partials
         self._add_ready()
+
+    def _mapped_where_readable(self, unit: ScanUnit, stats: ReadStats) -> Sequence[Any]:
+        """Return what comes of the unit, or of those of its pieces that can be read.
+
+        Raises: DataUnreadable where a part that is missing is an error.
+        """
+        own = ReadStats()
+        pieces: Sequence[ScanUnit] = ()
+        try:
+            partials = self._mapped(unit, own)
+        except DataUnreadable as error:
+            if isinstance(unit, LargeUnit) and self.policy.partial_allowed:
+                pieces = self._pieces_of(unit)
+            if len(pieces) < 2:
+                self._note_missing(error)
+                return ()
+        else:
+            stats.add(own)
+            return partials
+        return [
+            partial
+            for piece in pieces
+            for partial in self._mapped_where_readable(piece, stats)
+        ]
 
     def _mapped(self, unit: ScanUnit, stats: ReadStats) -> Sequence[Any]:
         """Return what the evaluator makes of a unit's rows, here or where they lie."""
@@ -237,17 +257,20 @@ class LeafRun:
 
     def _cut(self, unit: ScanUnit) -> None:
         assert isinstance(unit, LargeUnit)
-        pieces: Sequence[ScanUnit] = ()
-        try:
-            pieces = unit.pieces()
-        except DataUnreadable as error:
-            self._note_missing(error)
+        pieces = self._pieces_of(unit)
         with self._lock:
             self._cutting -= 1
             if not self._stopped:
                 for piece in pieces:
                     self._push(piece, whole=True)
             self._wake()
+
+    def _pieces_of(self, unit: LargeUnit) -> Sequence[ScanUnit]:
+        try:
+            return unit.pieces()
+        except DataUnreadable as error:
+            self._note_missing(error)
+            return ()
 
     def _note_missing(self, error: DataUnreadable) -> None:
         if not self.policy.partial_allowed:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loki_py.errors import DataUnreadable, LimitExceeded
-from loki_py.model.batch import EntryBatch
+from loki_py.model.batch import EntryBatch, concat
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import BatchUnit, LargeUnit, ReadStats, Scan, TimedUnit
 from loki_py.querier.executor import QueryExecutor
@@ -311,3 +311,26 @@ def test_a_fair_queue_takes_tenants_in_turn():
     queue.discard("c", 5)
 
     assert [queue.pop() for _ in range(5)] == [1, 4, 2, 3, None]
+
+
+@dataclass
+class Whole(Large):
+    """A unit that is read as a whole, if none of its pieces is damaged."""
+
+    rows_max: int = 30
+
+    def read(self, columns, stats):
+        batches = [part.read(columns, stats) for part in self.parts]
+        return concat(batches)
+
+
+async def test_of_a_large_unit_only_the_damaged_piece_is_missing(executor):
+    """Its other pieces are read one by one, and counted once."""
+    evaluator = Newest()
+    whole = Whole(0, 90, [unit_at(0), Broken(), unit_at(70)])
+
+    outcome = await run(executor, [whole], evaluator, partial_allowed=True)
+
+    assert outcome.warnings == ("pack 't/packs/1' is damaged",)
+    assert sorted(evaluator.added) == [*range(10), *range(70, 80)]
+    assert outcome.stats.head_rows == 20
