@@ -148,7 +148,9 @@ def _ambiguous(lines: pl.Series, name: str) -> Mask:
     """Return the rows where another key than `name` may become that label too."""
     quoted = f'"{name}"'
     found = lines.str.count_matches(quoted, literal=True) > 1
-    found |= lines.str.contains(_EMPTY_KEY)
+    empty = lines.str.contains('""', literal=True)
+    if empty.any():
+        found |= empty & lines.str.contains(_EMPTY_KEY)
     found |= lines.str.contains(f'" {name}', literal=True)
     found |= lines.str.contains(f'{name} "', literal=True)
     pieces = name.split("_")
