@@ -218,6 +218,8 @@ def test_data_source_is_one_for_loki():
 def test_examples_of_the_security_page_are_read():
     text = (DOCS / "security.md").read_text()
     numbers = itertools.count(1)
-    for block in re.findall(r"```yaml\n(.+?)```", text, re.DOTALL):
+    blocks = re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
         config = re.sub(r"[0-9a-f]{4}…", lambda _: f"{next(numbers):064x}", block)
         parse_config(config)

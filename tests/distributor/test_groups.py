@@ -219,8 +219,11 @@ def test_large_push_waits_for_nobody():
         for number in range(3):
             store.ingester.answer(number)
         await asyncio.gather(first, large, *many)
+        return store
 
-    asyncio.run(run())
+    _, alone, together = asyncio.run(run()).ingester.batches()
+    assert len(alone) == groups.ROWS_MAX + 1
+    assert len(together) == groups.GROUP_ROWS_MAX
 
 
 def test_next_group_waits_for_the_company_of_the_last():

@@ -116,7 +116,8 @@ def test_clients_reach_the_program_only_through_the_gateway():
 def test_notes_name_a_service_that_exists(name):
     notes = CHART.render(VALUE_SETS[name])["NOTES.txt"]
 
-    for service in re.findall(r"http://([\w-]+)\.obs\.", notes):
-        named(name, "Service", service)
-    for service in re.findall(r"svc/([\w-]+)", notes):
+    services = re.findall(r"http://([\w-]+)\.obs\.", notes)
+    services += re.findall(r"svc/([\w-]+)", notes)
+    assert services
+    for service in services:
         named(name, "Service", service)

@@ -131,8 +131,8 @@ def test_reads_are_right_and_come_from_memcached(server):
         reads_are_right(cache)
 
         hits = {"name": "chunks"}
-        value = cache.test_registry.get_sample_value("loki_cache_hits", hits)
-        eventually(lambda: value > 0)
+        sample_of = cache.test_registry.get_sample_value
+        eventually(lambda: sample_of("loki_cache_hits", hits) > 0)
 
 
 def test_value_too_large_is_not_sent(server):
