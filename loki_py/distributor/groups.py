@@ -16,10 +16,12 @@ from loki_py.model.batch import EntryBatch
 
 ROWS_MAX = 2_000
 """Entries of a push that may go in company; one of more goes alone at once."""
-LINE_BYTES_MAX = 512 << 10
-"""The same for the bytes of its lines."""
+BYTES_MAX = 512 << 10
+"""The same for the bytes of its lines and metadata."""
 GROUP_ROWS_MAX = 8_000
 """So many entries wait for nobody."""
+GROUP_BYTES_MAX = 4 << 20
+"""Nor do so many bytes of lines and metadata."""
 LINGER_SECONDS = 0.001
 """How long a group waits for as many pushes as the one before it had."""
 LANES_MAX = 1_000
@@ -36,7 +38,7 @@ class _Lane:
 
     Attributes:
         batches, done: the pushes that wait, and who is told.
-        rows: entries of them together.
+        rows, bytes: entries of them together, and their lines and metadata.
         running: groups on their way.
         company: pushes of the last group and those that came meanwhile; their
             clients may all have a push for the next one, which waits for them.
@@ -46,6 +48,7 @@ class _Lane:
     batches: list[EntryBatch] = field(default_factory=list)
     done: list["asyncio.Future[None]"] = field(default_factory=list)
     rows: int = 0
+    bytes: int = 0
     running: int = 0
     company: int = 1
     timer: asyncio.TimerHandle | None = None
@@ -53,6 +56,15 @@ class _Lane:
     @property
     def is_idle(self) -> bool:
         return not (self.batches or self.running)
+
+
+def is_small(batch: EntryBatch) -> bool:
+    """Return whether a push may go in company."""
+    return len(batch) <= ROWS_MAX and _bytes_of(batch) <= BYTES_MAX
+
+
+def _bytes_of(batch: EntryBatch) -> int:
+    return batch.total_line_bytes() + batch.total_metadata_bytes()
 
 
 class PushGroups(Generic[Key]):
@@ -80,6 +92,7 @@ class PushGroups(Generic[Key]):
         lane.batches.append(batch)
         lane.done.append(done)
         lane.rows += len(batch)
+        lane.bytes += _bytes_of(batch)
         self._advance(key, lane)
         await done
 
@@ -92,7 +105,7 @@ class PushGroups(Generic[Key]):
 
     def _advance(self, key: Key, lane: _Lane) -> None:
         """Let what waits go, or see to it that it goes later."""
-        is_full = lane.rows >= GROUP_ROWS_MAX
+        is_full = lane.rows >= GROUP_ROWS_MAX or lane.bytes >= GROUP_BYTES_MAX
         if lane.running and not is_full:
             return
         if is_full or len(lane.batches) >= lane.company:
@@ -106,7 +119,7 @@ class PushGroups(Generic[Key]):
             lane.timer.cancel()
             lane.timer = None
         batches, done = lane.batches, lane.done
-        lane.batches, lane.done, lane.rows = [], [], 0
+        lane.batches, lane.done, lane.rows, lane.bytes = [], [], 0, 0
         lane.running += 1
         task = asyncio.create_task(self._go(key, lane, batches, done))
         self._tasks.add(task)

@@ -14,7 +14,7 @@ from loki_py.config.limits import Limits, Overrides
 from loki_py.config.units import print_time
 from loki_py.distributor import refusals
 from loki_py.distributor.discovery import LevelDiscovery
-from loki_py.distributor.groups import LINE_BYTES_MAX, ROWS_MAX, PushGroups
+from loki_py.distributor.groups import PushGroups, is_small
 from loki_py.distributor.metrics import FORMAT, DistributorMetrics
 from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.distributor.refusals import Refusals
@@ -90,7 +90,7 @@ class Distributor:
             Unavailable: nothing is promised; the client should try again.
         """
         sender = Sender(tenant, push_format)
-        if len(batch) <= ROWS_MAX and line_bytes_of(batch) <= LINE_BYTES_MAX:
+        if is_small(batch):
             await self._groups.push(sender, batch)
             return
         self._count_received(sender, batch)

@@ -226,6 +226,28 @@ def test_large_push_waits_for_nobody():
     assert len(together) == groups.GROUP_ROWS_MAX
 
 
+def test_groups_are_bounded_in_bytes():
+    """Few entries of long lines, or of much metadata, go as soon as many."""
+
+    async def run():
+        store = Store(max_line_size=0, max_structured_metadata_size=0)
+        first = await store.occupied()
+        half = "x" * (groups.BYTES_MAX // 2)
+        long = [store.push((A, half)) for _ in range(16)]
+        await store.sent(2)
+        marked = [store.push((A, ""), mark=half) for _ in range(16)]
+        await store.sent(3)
+        alone = store.push((A, "y"), mark="x" * groups.BYTES_MAX)
+        await store.sent(4)
+        for number in range(4):
+            store.ingester.answer(number)
+        await asyncio.gather(first, *long, *marked, alone)
+        return store
+
+    sizes = [len(batch) for batch in asyncio.run(run()).ingester.batches()]
+    assert sizes == [1, 16, 16, 1]
+
+
 def test_next_group_waits_for_the_company_of_the_last():
     """Clients that were answered together send again together."""
 
