@@ -230,7 +230,8 @@ def test_groups_are_bounded_in_bytes():
     """Few entries of long lines, or of much metadata, go as soon as many."""
 
     async def run():
-        store = Store(max_line_size=0, max_structured_metadata_size=0)
+        unlimited = {"max_line_size": 0, "max_structured_metadata_size": 0}
+        store = Store(**unlimited, ingestion_burst_size_mb=100)
         first = await store.occupied()
         half = "x" * (groups.BYTES_MAX // 2)
         long = [store.push((A, half)) for _ in range(16)]
