@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from loki_py.errors import QueryInvalid
 from loki_py.logql.lexer import Lexer, error_at
+from loki_py.logql.regexp_weight import WEIGHT_MAX, weight_of
 from loki_py.logql.tokens import RANK, Kind, Token
 
 DEPTH_MAX = 100
@@ -15,6 +16,11 @@ TOKENS_MAX = 4_000
 
 EXPECTED_MAX = 4
 """An error message names the tokens that would do only up to this many."""
+
+_BEFORE_REGEXPS = frozenset(
+    {Kind.RE, Kind.NRE, Kind.PIPE_MATCH, Kind.REGEXP, Kind.OR, Kind.COMMA}
+)
+"""After these a text is, or may be, a regular expression."""
 
 
 def too_deep() -> QueryInvalid:
@@ -30,6 +36,8 @@ class Cursor:
         self._ahead: Token | None = None
         self._depth = 0
         self._tokens_count = 0
+        self._regexps_weight = 0
+        self._last: Kind | None = None
 
     def at(self, kind: Kind) -> bool:
         """Return whether the current token is of the kind."""
@@ -48,8 +56,21 @@ class Cursor:
                 raise QueryInvalid(
                     f"parse error : query has more than {TOKENS_MAX} tokens"
                 )
-            self._ahead = self._lexer.next()
+            token = self._lexer.next()
+            if token.kind is Kind.STRING and self._last in _BEFORE_REGEXPS:
+                self._weigh(str(token.value))
+            self._last = token.kind
+            self._ahead = token
         return self._ahead
+
+    def _weigh(self, pattern: str) -> None:
+        """Refuse regular expressions that would take long to compile."""
+        self._regexps_weight += weight_of(pattern)
+        if self._regexps_weight > WEIGHT_MAX:
+            raise QueryInvalid(
+                "parse error : error parsing regexp: expression too large: weight"
+                f" {self._regexps_weight} > {WEIGHT_MAX}"
+            )
 
     def take(self) -> Token:
         """Return the next token and move on."""

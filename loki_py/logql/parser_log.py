@@ -129,11 +129,13 @@ def _regexp(cursor: Cursor) -> RegexpParser:
         raise QueryInvalid(f"parse error : invalid regexp parser: {error}") from None
     names = group_names(pattern)
     fault = "" if names else "at least one named capture must be supplied"
-    for position, name in enumerate(names):
+    seen: set[str] = set()
+    for name in names:
         if not NAME_PATTERN.fullmatch(name):
             fault = f"invalid extracted label name '{name}'"
-        elif name in names[:position]:
+        elif name in seen:
             fault = f"duplicate extracted label name '{name}'"
+        seen.add(name)
         if fault:
             break
     if fault:

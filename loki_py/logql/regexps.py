@@ -4,6 +4,13 @@ import re
 
 import re2
 
+from loki_py.logql.regexp_weight import WEIGHT_MAX, weight_of
+
+_PROGRAM_BYTES_MAX = 4 << 20
+"""What RE2 may use for one: it gives up on what is larger within 25 ms."""
+
+_TOO_LARGE = "expression too large"
+
 # RE2's reasons in C++ and in Go; the offending piece is the same but for one.
 _GO_REASONS = {
     "missing )": "missing closing )",
@@ -16,7 +23,7 @@ _GO_REASONS = {
     "invalid perl operator": "invalid or unsupported Perl syntax",
     "invalid UTF-8": "invalid UTF-8",
     "trailing \\": "trailing backslash at end of expression",
-    "pattern too large - compile failed": "expression too large",
+    "pattern too large - compile failed": _TOO_LARGE,
 }
 _NO_PIECE = {"trailing backslash at end of expression"}
 _LOOKBEHIND = re.compile(r"\(\?<[=!]")
@@ -33,8 +40,11 @@ def compile_regexp(pattern: str) -> "re2._Regexp":
 
     Raises: RegexpInvalid.
     """
+    if weight_of(pattern) > WEIGHT_MAX:
+        raise RegexpInvalid(f"error parsing regexp: {_TOO_LARGE}: ``")
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _PROGRAM_BYTES_MAX
     try:
         return re2.compile(pattern, options)
     except re2.error as error:

@@ -90,6 +90,13 @@ LONG = {
     "template": SELECTOR + '|line_format "' + "{{.a}}" * 20_000 + '"',
     "template's actions": SELECTOR + "|line_format `" + "{{" * 60_000 + "`",
     "pattern": SELECTOR + "|pattern `" + "<a> " * 30_000 + "`",
+    "letters": SELECTOR + "|~`" + r"\pL" * 40_000 + "`",
+    "repeated letters": SELECTOR + r"|~`\pL{100}\pL{100}`" * 2_000,
+    "repetitions": SELECTOR + "|~`" + "(a{0,30}){0,30}" * 8_000 + "`",
+    "captures": SELECTOR
+    + "|regexp`"
+    + "".join(f"(?P<a{number}>x)" for number in range(9_000))
+    + "(`",
     "parentheses": "(" * 130_000,
     "operators": "1" + "+1" * 60_000,
     "rates": "+".join(['rate({a="b"}[1m])'] * 6_000),
