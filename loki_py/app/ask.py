@@ -8,7 +8,7 @@ from typing import Any, TextIO, TypeAlias
 
 import msgspec
 
-from loki_py.app.http_client import LokiClient
+from loki_py.app.http_client import QUERY, QUERY_RANGE, Answering
 from loki_py.app.moments import NS_PER_S
 from loki_py.app.printing import (
     Labels,
@@ -25,9 +25,6 @@ from loki_py.client.answers import Rows, decode_rows
 from loki_py.client.paging import Page, pages
 
 Params: TypeAlias = list[tuple[str, str]]
-
-QUERY_RANGE = "/loki/api/v1/query_range"
-QUERY = "/loki/api/v1/query"
 
 
 class _Data(msgspec.Struct):
@@ -82,7 +79,7 @@ class Asker:
         has_stats: say what each request cost.
     """
 
-    client: LokiClient
+    client: Answering
     look: Look
     quiet: bool = False
     has_stats: bool = False

@@ -6,49 +6,48 @@ What a command needs is imported when it runs, so that each starts quickly.
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loki_py.app.http_client import LokiClient
+from loki_py.app.connection_options import Connection
 from loki_py.app.options import (
     Coloured,
-    From,
     Quiet,
-    Since,
-    Stats,
+    Span,
     Timezone,
-    To,
-    bounds_of,
-    connected,
+    Told,
+    expanded,
     has_colours,
     moment_of,
 )
 from loki_py.app.query_commands import query, tail
+
+if TYPE_CHECKING:
+    from loki_py.app.ask import Asker
 
 PUSH_RETRIES = 10
 
 
 def add_to(app: typer.Typer) -> None:
     """Register every client command."""
-    app.command("query")(connected(query))
-    app.command("tail")(connected(tail))
-    app.command("instant-query")(connected(instant_query))
-    app.command("labels")(connected(labels))
-    app.command("series")(connected(series))
-    app.command("push")(connected(push, retries_max=PUSH_RETRIES))
+    app.command("query")(expanded(query))
+    app.command("tail")(expanded(tail))
+    app.command("instant-query")(expanded(instant_query))
+    app.command("labels")(expanded(labels))
+    app.command("series")(expanded(series))
+    app.command("push")(expanded(push))
 
 
 def instant_query(
     logql: Annotated[str, typer.Argument(metavar="QUERY", help="A metric query.")],
     *,
-    client: LokiClient,
     limit: Annotated[int, typer.Option(min=1)] = 30,
     now: Annotated[str, typer.Option("--now", help="RFC 3339 or unix time.")] = "",
     timezone: Timezone = "Local",
     coloured: Coloured = False,
-    quiet: Quiet = False,
-    stats: Stats = False,
+    told: Told,
+    connection: Connection,
 ) -> None:
     """Ask a LogQL metric query at one moment."""
     from loki_py.app.ask import Asker  # noqa: PLC0415
@@ -56,26 +55,20 @@ def instant_query(
 
     time_ns = moment_of(now, "--now", timezone) if now else None
     look = Look(has_colours=coloured or has_colours())
-    asker = Asker(client, look, quiet=quiet, has_stats=stats)
+    asker = Asker(connection.answering(), look, quiet=told.quiet, has_stats=told.stats)
     asker.instant_query(logql, limit=limit, time_ns=time_ns)
 
 
 def labels(
     name: Annotated[str | None, typer.Argument(help="List this one's values.")] = None,
     *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
-    end: To = "",
-    timezone: Timezone = "Local",
+    span: Span,
     quiet: Quiet = False,
+    connection: Connection,
 ) -> None:
     """List label names, or the values of one label."""
-    from loki_py.app.ask import Asker  # noqa: PLC0415
-    from loki_py.app.printing import Look  # noqa: PLC0415
-
-    start_ns, end_ns = bounds_of(since, start, end, timezone)
-    asker = Asker(client, Look(), quiet=quiet)
+    start_ns, end_ns = span.bounds()
+    asker = _asker_of(connection, quiet=quiet)
     asker.labels(name, start_ns=start_ns, end_ns=end_ns)
 
 
@@ -84,23 +77,24 @@ def series(
         list[str] | None, typer.Argument(metavar="MATCHER…", help="None means all.")
     ] = None,
     *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
-    end: To = "",
-    timezone: Timezone = "Local",
+    span: Span,
     analyze_labels: Annotated[bool, typer.Option("--analyze-labels")] = False,
     quiet: Quiet = False,
+    connection: Connection,
 ) -> None:
     """List the label sets of streams."""
-    from loki_py.app.ask import Asker  # noqa: PLC0415
-    from loki_py.app.printing import Look  # noqa: PLC0415
-
-    start_ns, end_ns = bounds_of(since, start, end, timezone)
-    asker = Asker(client, Look(), quiet=quiet)
+    start_ns, end_ns = span.bounds()
+    asker = _asker_of(connection, quiet=quiet)
     asker.series(
         matchers or (), start_ns=start_ns, end_ns=end_ns, analyze=analyze_labels
     )
+
+
+def _asker_of(connection: Connection, *, quiet: bool) -> "Asker":
+    from loki_py.app.ask import Asker  # noqa: PLC0415
+    from loki_py.app.printing import Look  # noqa: PLC0415
+
+    return Asker(connection.client(), Look(), quiet=quiet)
 
 
 def push(
@@ -108,7 +102,6 @@ def push(
         list[Path] | None, typer.Argument(help="None, or -, for standard input.")
     ] = None,
     *,
-    client: LokiClient,
     label: Annotated[
         list[str] | None, typer.Option("--label", "-l", help="name=value, repeatable.")
     ] = None,
@@ -121,6 +114,7 @@ def push(
     batch_lines: Annotated[int, typer.Option(min=1)] = 5_000,
     batch_bytes: Annotated[int, typer.Option(min=1)] = 1 << 20,
     quiet: Quiet = False,
+    connection: Connection,
 ) -> None:
     """Push files, or standard input, line by line, one stream each."""
     from loki_py.app.push import inputs_of, push_all  # noqa: PLC0415
@@ -133,7 +127,7 @@ def push(
     inputs = inputs_of(files or (), _labels_of(label or ()))
     refused = push_all(
         inputs,
-        client,
+        connection.client(retries_max=PUSH_RETRIES),
         BatchSize(batch_bytes, batch_lines),
         pattern=pattern,
         time_format=timestamp_format,

@@ -2,12 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import urlencode
 
 from loki_py.client.connection import Connections, Server
 
 TIMEOUT_S = 300.0
 AGENT = "loki-py-cli"
+QUERY_RANGE = "/loki/api/v1/query_range"
+QUERY = "/loki/api/v1/query"
+
+
+class Answering(Protocol):
+    """Who answers queries."""
+
+    def get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Return the body of a successful answer.
+
+        Raises: LokiError.
+        """
+        ...
+
+    def url_of(self, path: str, params: Sequence[tuple[str, str]] = ()) -> str:
+        """Return the whole address of a request, as a person may repeat it."""
+        ...
 
 
 @dataclass(slots=True)

@@ -4,23 +4,17 @@ What a command needs is imported when it runs, so that each starts quickly.
 """
 
 import sys
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loki_py.app.http_client import LokiClient
-from loki_py.app.options import (
-    From,
-    Quiet,
-    Since,
-    Stats,
-    Timezone,
-    To,
-    bounds_of,
-    connected,
-    has_colours,
-)
+from loki_py.app.connection_options import Connection
+from loki_py.app.options import Quiet, Span, Told, expanded, has_colours
 from loki_py.app.query_commands import DEFAULT, JSONL, Output, check_output
+
+if TYPE_CHECKING:
+    from loki_py.app.ask_index import IndexAsker
 
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="A stream selector.")]
 Limit = Annotated[int, typer.Option(min=1, help="Series in the answer.")]
@@ -39,116 +33,98 @@ ByLabel = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """What volumes are asked for."""
+
+    limit: Limit = 30
+    target_labels: TargetLabels = None
+    by_label: ByLabel = False
+
+
 def add_to(app: typer.Typer) -> None:
     """Register every command."""
-    app.command("stats")(connected(stats))
-    app.command("volume")(connected(volume))
-    app.command("volume_range")(connected(volume_range))
-    app.command("detected-fields")(connected(detected_fields))
+    app.command("stats")(expanded(stats))
+    app.command("volume")(expanded(volume))
+    app.command("volume_range")(expanded(volume_range))
+    app.command("detected-fields")(expanded(detected_fields))
     app.command("fmt")(fmt)
 
 
 def stats(
-    query: Query,
-    *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
-    end: To = "",
-    timezone: Timezone = "Local",
-    quiet: Quiet = False,
+    query: Query, *, span: Span, quiet: Quiet = False, connection: Connection
 ) -> None:
     """Tell how much a stream selector selects."""
-    from loki_py.app.ask_index import IndexAsker  # noqa: PLC0415
-    from loki_py.app.printing import Look  # noqa: PLC0415
-
-    start_ns, end_ns = bounds_of(since, start, end, timezone)
-    asker = IndexAsker(client, Look(has_colours=has_colours()), quiet)
+    start_ns, end_ns = span.bounds()
+    asker = _asker_of(connection, Told(quiet))
     asker.stats(query, start_ns=start_ns, end_ns=end_ns)
 
 
 def volume(
-    query: Query,
-    *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
-    end: To = "",
-    timezone: Timezone = "Local",
-    limit: Limit = 30,
-    target_labels: TargetLabels = None,
-    by_label: ByLabel = False,
-    quiet: Quiet = False,
-    cost: Stats = False,
+    query: Query, *, span: Span, volumes: Volumes, told: Told, connection: Connection
 ) -> None:
     """Tell the bytes of streams, added up."""
-    from loki_py.app.ask_index import IndexAsker, VolumeAsk  # noqa: PLC0415
-    from loki_py.app.printing import Look  # noqa: PLC0415
-
-    start_ns, end_ns = bounds_of(since, start, end, timezone)
-    asked = VolumeAsk(query, start_ns, end_ns, limit, target_labels or (), by_label)
-    look = Look(has_colours=has_colours())
-    IndexAsker(client, look, quiet, cost).volume(asked)
+    _ask_volume(query, span, volumes, _asker_of(connection, told))
 
 
 def volume_range(
     query: Query,
     *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
-    end: To = "",
-    timezone: Timezone = "Local",
-    limit: Limit = 30,
+    span: Span,
     step: Step = "1h",
-    target_labels: TargetLabels = None,
-    by_label: ByLabel = False,
-    quiet: Quiet = False,
-    cost: Stats = False,
+    volumes: Volumes,
+    told: Told,
+    connection: Connection,
 ) -> None:
     """Tell the bytes of streams, added up, span by span."""
-    from loki_py.app.ask_index import IndexAsker, VolumeAsk  # noqa: PLC0415
+    _ask_volume(query, span, volumes, _asker_of(connection, told), step)
+
+
+def _ask_volume(
+    query: str, span: Span, volumes: Volumes, asker: "IndexAsker", step: str = ""
+) -> None:
+    from loki_py.app.ask_index import VolumeAsk  # noqa: PLC0415
+
+    asker.volume(
+        VolumeAsk(
+            query,
+            *span.bounds(),
+            volumes.limit,
+            volumes.target_labels or (),
+            volumes.by_label,
+            is_range=bool(step),
+            step=step,
+        )
+    )
+
+
+def _asker_of(connection: Connection, told: Told) -> "IndexAsker":
+    from loki_py.app.ask_index import IndexAsker  # noqa: PLC0415
     from loki_py.app.printing import Look  # noqa: PLC0415
 
-    start_ns, end_ns = bounds_of(since, start, end, timezone)
-    asked = VolumeAsk(
-        query,
-        start_ns,
-        end_ns,
-        limit,
-        target_labels or (),
-        by_label,
-        is_range=True,
-        step=step,
-    )
     look = Look(has_colours=has_colours())
-    IndexAsker(client, look, quiet, cost).volume(asked)
+    return IndexAsker(connection.client(), look, told.quiet, told.stats)
 
 
 def detected_fields(
     logql: Annotated[str, typer.Argument(metavar="QUERY", help="A log query.")],
     field: Annotated[str, typer.Argument(help="List this one's values.")] = "",
     *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
-    end: To = "",
-    timezone: Timezone = "Local",
+    span: Span,
     limit: FieldLimit = 100,
     line_limit: LineLimit = 1000,
     step: Step = "",
     output: Output = DEFAULT,
     quiet: Quiet = False,
+    connection: Connection,
 ) -> None:
     """List the fields of a query's newest lines, or the values of one field."""
-    from loki_py.app.ask_index import FieldsAsk, IndexAsker  # noqa: PLC0415
-    from loki_py.app.printing import Look  # noqa: PLC0415
+    from loki_py.app.ask_index import FieldsAsk  # noqa: PLC0415
 
-    start_ns, end_ns = bounds_of(since, start, end, timezone)
-    asked = FieldsAsk(logql, start_ns, end_ns, limit, line_limit, step, field)
+    asked = FieldsAsk(logql, *span.bounds(), limit, line_limit, step, field)
     check_output(output)
-    look = Look(has_colours=has_colours())
-    IndexAsker(client, look, quiet).fields(asked, is_json=output == JSONL)
+    asker = _asker_of(connection, Told(quiet))
+    asker.fields(asked, is_json=output == JSONL)
 
 
 def fmt(

@@ -15,7 +15,9 @@ from typing import Annotated
 
 import typer
 
-from loki_py.app import client_commands, index_commands, inspect_commands, options
+from loki_py.app import client_commands, index_commands, inspect_commands
+from loki_py.app.connection_options import Connection
+from loki_py.app.options import in_front_moved
 from loki_py.client.connection import RequestFailed
 from loki_py.errors import ConfigInvalid, LokiError
 
@@ -102,7 +104,7 @@ def version() -> None:
 def main() -> None:
     """Run the command line; errors are one line on standard error."""
     try:
-        app(options.in_front_moved(sys.argv[1:]))
+        app(in_front_moved(sys.argv[1:], Connection))
     except BrokenPipeError:
         # Who read our output has enough of it, as `head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

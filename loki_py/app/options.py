@@ -1,21 +1,20 @@
-"""Options that several commands share, under logcli's names."""
+"""Options that several commands share, under logcli's names, and how they are joined.
+
+A command takes options one by one, or several as one argument: a dataclass whose
+fields are options. `expanded` makes of such a command one that Typer understands.
+"""
 
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, tzinfo
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from typer.models import OptionInfo
-
-from loki_py.app.http_client import AGENT, TIMEOUT_S, LokiClient
-from loki_py.client.connection import AUTHORIZATION, Server
-
-ADDRESS = "http://localhost:3100"
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 Stats = Annotated[bool, typer.Option("--stats", help="Tell what the query cost.")]
@@ -29,85 +28,41 @@ Timezone = Annotated[
     str,
     typer.Option("--timezone", "-z", help="Of times: Local, UTC, Europe/Berlin, …"),
 ]
-Forward = Annotated[bool, typer.Option("--forward", help="Oldest first.")]
 Coloured = Annotated[
     bool, typer.Option("--colored-output", help="Colours, though not on a terminal.")
 ]
 
 
-def _option(name: str, environment: str | None, told: str, **more: Any) -> Any:
-    return typer.Option(
-        name,
-        envvar=environment,
-        help=told,
-        rich_help_panel="Connection",
-        show_default=bool(more.pop("shown", False)),
-        **more,
-    )
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """From when on."""
+
+    since: Since = "1h"
+    start: From = ""
+    timezone: Timezone = "Local"
+
+    def bounds(self) -> tuple[int, int]:
+        """Return the interval up to now, in nanoseconds."""
+        return bounds_of(self.since, self.start, "", self.timezone)
 
 
-_CONNECTION: dict[str, tuple[Any, Any, Any]] = {
-    "address": (
-        str,
-        ADDRESS,
-        _option("--addr", "LOKI_ADDR", "Server address.", shown=True),
-    ),
-    "org_id": (
-        str,
-        "",
-        _option("--org-id", "LOKI_ORG_ID", "Tenant, sent as X-Scope-OrgID."),
-    ),
-    "username": (str, "", _option("--username", "LOKI_USERNAME", "For basic auth.")),
-    "password": (str, "", _option("--password", "LOKI_PASSWORD", "For basic auth.")),
-    "bearer_token": (
-        str,
-        "",
-        _option("--bearer-token", "LOKI_BEARER_TOKEN", "Sent as authorization."),
-    ),
-    "bearer_token_file": (
-        Path | None,
-        None,
-        _option(
-            "--bearer-token-file", "LOKI_BEARER_TOKEN_FILE", "A file with the token."
-        ),
-    ),
-    "auth_header": (
-        str,
-        AUTHORIZATION,
-        _option("--auth-header", "LOKI_AUTH_HEADER", "In which that is sent."),
-    ),
-    "query_tags": (
-        str,
-        "",
-        _option("--query-tags", "LOKI_QUERY_TAGS", "Sent as X-Query-Tags: a=b,c=d."),
-    ),
-    "nocache": (
-        bool,
-        False,
-        _option("--nocache", "LOKI_NO_CACHE", "Sent as Cache-Control: no-cache."),
-    ),
-    "ca_file": (
-        str,
-        "",
-        _option("--ca-cert", "LOKI_CA_CERT_PATH", "Certificate authority."),
-    ),
-    "certificate": (
-        str,
-        "",
-        _option("--cert", "LOKI_CLIENT_CERT_PATH", "Our own certificate."),
-    ),
-    "key": (str, "", _option("--key", "LOKI_CLIENT_KEY_PATH", "And its key.")),
-    "skip_verify": (
-        bool,
-        False,
-        _option("--tls-skip-verify", "LOKI_TLS_SKIP_VERIFY", "Trust any certificate."),
-    ),
-    "retries": (
-        int,
-        -1,
-        _option("--retries", "LOKI_CLIENT_RETRIES", "Repeat on 429, 5xx, no answer."),
-    ),
-}
+@dataclass(frozen=True, slots=True)
+class Span(Beginning):
+    """From when on, and until when."""
+
+    end: To = ""
+
+    def bounds(self) -> tuple[int, int]:
+        """Return the interval, in nanoseconds."""
+        return bounds_of(self.since, self.start, self.end, self.timezone)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said beside the result."""
+
+    quiet: Quiet = False
+    stats: Stats = False
 
 
 _TAKEN_EVERYWHERE: dict[str, tuple[Any, Any, Any]] = {
@@ -119,56 +74,38 @@ _TAKEN_EVERYWHERE: dict[str, tuple[Any, Any, Any]] = {
 """Options that logcli takes with every command, though few heed them."""
 
 
-def _declared(option: Any) -> set[str]:
-    """Return the names of an option, which Typer keeps in two places."""
-    return {option.default, *option.param_decls}
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with the options of its dataclasses in place of these.
 
-
-_TAKES_VALUE = {
-    name: kind is not bool
-    for kind, _, option in (*_CONNECTION.values(), *_TAKEN_EVERYWHERE.values())
-    for name in _declared(option)
-}
-
-
-def connected(
-    command: Callable[..., None], *, retries_max: int = 0
-) -> Callable[..., None]:
-    """Return the command with options for its `client` in place of it.
-
-    Args:
-        retries_max: where the command line does not say.
+    It also takes, and ignores, what logcli takes everywhere.
     """
     own = inspect.signature(command, eval_str=True)
-    parameters = [p for p in own.parameters.values() if p.name != "client"]
-    known = {
-        name
-        for parameter in parameters
-        for option in getattr(parameter.annotation, "__metadata__", ())
-        if isinstance(option, OptionInfo)
-        for name in _declared(option)
+    groups: dict[str, Any] = {
+        parameter.name: parameter.annotation
+        for parameter in own.parameters.values()
+        if is_dataclass(parameter.annotation)
     }
+    parameters: list[inspect.Parameter] = []
+    for parameter in own.parameters.values():
+        group = groups.get(parameter.name)
+        parameters += [parameter] if group is None else _parameters_of(group)
+    known = _names_of(parameter.annotation for parameter in parameters)
     ignored = {
         name: taken
         for name, taken in _TAKEN_EVERYWHERE.items()
         if not known.intersection(_declared(taken[2]))
     }
-    for name, (kind, default, option) in (_CONNECTION | ignored).items():
-        parameters.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=default,
-                annotation=Annotated[kind, option],
-            )
-        )
+    parameters += [
+        _parameter(name, Annotated[kind, option], default)
+        for name, (kind, default, option) in ignored.items()
+    ]
 
     def run(**given: Any) -> None:
-        connection = {name: given.pop(name) for name in _CONNECTION}
-        if connection["retries"] < 0:
-            connection["retries"] = retries_max
         heeded = {name: value for name, value in given.items() if name not in ignored}
-        command(**heeded, client=_client_of(connection))
+        for name, group in groups.items():
+            values = {each.name: heeded.pop(each.name) for each in fields(group)}
+            heeded[name] = group(**values)
+        command(**heeded)
 
     run.__doc__ = command.__doc__
     run.__name__ = command.__name__
@@ -177,49 +114,63 @@ def connected(
     return run
 
 
-def in_front_moved(arguments: Sequence[str]) -> list[str]:
+def _parameters_of(group: Any) -> list[inspect.Parameter]:
+    kinds = get_type_hints(group, include_extras=True)
+    return [
+        _parameter(each.name, kinds[each.name], each.default) for each in fields(group)
+    ]
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=annotation,
+    )
+
+
+def _names_of(annotations: Iterable[Any]) -> set[str]:
+    return {
+        name
+        for annotation in annotations
+        for option in getattr(annotation, "__metadata__", ())
+        if isinstance(option, OptionInfo)
+        for name in _declared(option)
+    }
+
+
+def _declared(option: Any) -> set[str]:
+    """Return the names of an option, which Typer keeps in two places."""
+    return {option.default, *option.param_decls}
+
+
+def in_front_moved(arguments: Sequence[str], group: Any) -> list[str]:
     """Return the arguments with options before the command put behind it.
 
     logcli takes them at either place: `logcli --addr=… query …`.
+
+    Args:
+        group: the options that may stand there, beside those taken everywhere.
     """
+    takes_value = {
+        name: kind is not bool
+        for kind, _, option in _TAKEN_EVERYWHERE.values()
+        for name in _declared(option)
+    }
+    for annotation in get_type_hints(group, include_extras=True).values():
+        is_value = annotation.__origin__ is not bool
+        takes_value |= dict.fromkeys(_names_of([annotation]), is_value)
     moved: list[str] = []
     rest = list(arguments)
     while rest:
         name, equals, _ = rest[0].partition("=")
-        if name not in _TAKES_VALUE:
+        if name not in takes_value:
             break
-        count = 1 if equals or not _TAKES_VALUE[name] else 2
+        count = 1 if equals or not takes_value[name] else 2
         moved += rest[:count]
         del rest[:count]
     return [*rest[:1], *moved, *rest[1:]]
-
-
-def _client_of(given: Mapping[str, Any]) -> LokiClient:
-    headers = {"User-Agent": AGENT}
-    if given["query_tags"]:
-        headers["X-Query-Tags"] = given["query_tags"]
-    if given["nocache"]:
-        headers["Cache-Control"] = "no-cache"
-    token = given["bearer_token"]
-    if given["bearer_token_file"] is not None:
-        token = given["bearer_token_file"].read_text(encoding="utf-8").strip()
-    certificate = (given["certificate"], given["key"] or None)
-    try:
-        server = Server(
-            given["address"],
-            tenant=given["org_id"] or None,
-            token=token or None,
-            auth=(given["username"], given["password"]) if given["username"] else None,
-            headers=headers,
-            ca_file=given["ca_file"] or None,
-            certificate=certificate if given["certificate"] else None,
-            verify_tls=not given["skip_verify"],
-            auth_header=given["auth_header"],
-            timeout_s=TIMEOUT_S,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(f"--addr: {error}") from None
-    return LokiClient(server, given["retries"])
 
 
 def zone_of(name: str) -> tzinfo | None:

@@ -80,7 +80,7 @@ class Pusher:
         """
         clock = LineClock(self.pattern, self.time_format)
         count = PushCount()
-        for lines in _lines_of(source.path):
+        for lines in lines_of_input(source.path):
             for part in cut(lines, self.size):
                 self._push_one(source, part, clock, count)
                 self.advance(sum(map(len, part)) + len(part))
@@ -183,8 +183,12 @@ def total_bytes_of(inputs: Sequence[Input]) -> int | None:
     return total
 
 
-def _lines_of(path: Path | None) -> Iterator[list[bytes]]:
-    """Yield runs of lines without their line ends; the last may have none."""
+def lines_of_input(path: Path | None) -> Iterator[list[bytes]]:
+    """Yield runs of lines without their line ends; the last may have none.
+
+    Args:
+        path: None for standard input.
+    """
     if path is None:
         yield from _split(_piped(sys.stdin.buffer))
     else:

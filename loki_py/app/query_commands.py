@@ -4,22 +4,18 @@ What a command needs is imported when it runs, so that each starts quickly.
 """
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from loki_py.app.http_client import LokiClient
+from loki_py.app.connection_options import Connection
 from loki_py.app.options import (
+    Beginning,
     Coloured,
-    Forward,
-    From,
     Quiet,
-    Since,
-    Stats,
-    Timezone,
-    To,
-    bounds_of,
+    Span,
+    Told,
     has_colours,
     zone_of,
 )
@@ -33,9 +29,11 @@ DEFAULT, RAW, JSONL = OUTPUTS = ("default", "raw", "jsonl")
 DELAY_S_MAX = 5
 LIMIT_MAX = 5_000
 NS_PER_S = 1_000_000_000
+ALL = sys.maxsize
 
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="A LogQL query.")]
 LogQuery = Annotated[str, typer.Argument(metavar="QUERY", help="A log query.")]
+Forward = Annotated[bool, typer.Option("--forward", help="Oldest first.")]
 Limit = Annotated[int, typer.Option(min=0, help="Entries; 0 for all.")]
 Backlog = Annotated[int, typer.Option(min=1, help="Entries from before.")]
 Batch = Annotated[int, typer.Option(min=1, help="Entries a request.")]
@@ -115,102 +113,130 @@ Keep = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How entries are shown."""
+
+    output: Output = DEFAULT
+    no_labels: NoLabels = False
+    include: Included = None
+    exclude: Excluded = None
+    length: Length = 0
+    coloured: Coloured = False
+
+    def look(self, timezone: str) -> "Look":
+        """Return the same for the printer."""
+        from loki_py.app.printing import Look, Mode  # noqa: PLC0415
+
+        check_output(self.output)
+        return Look(
+            mode=cast("Mode", self.output),
+            zone=zone_of(timezone),
+            has_colours=self.coloured or has_colours(),
+            has_labels=not self.no_labels,
+            label_width_min=self.length,
+            labels_shown=self.include or (),
+            labels_hidden=self.exclude or (),
+            is_inert=sys.stdout.isatty(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How entries are followed."""
+
+    delay_for: DelayFor = 0
+    live: Live = False
+
+
+@dataclass(frozen=True, slots=True)
+class InParts:
+    """How many entries are asked for in parts."""
+
+    part: PartDuration = "1h"
+    workers: Workers = 1
+    prefix: Prefix = ""
+    overwrite: Overwrite = False
+    merge: Merge = False
+    keep: Keep = False
+
+    def ask(self) -> "PartsAsk":
+        """Return the same for who does it."""
+        from loki_py.app.parts import PartsAsk  # noqa: PLC0415
+
+        return PartsAsk(
+            _part_ns_of(self.part),
+            self.workers,
+            self.prefix,
+            overwrite=self.overwrite,
+            merge=self.merge,
+            keep=self.keep,
+        )
+
+
 def query(
     logql: Query,
     *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
-    end: To = "",
+    span: Span,
     limit: Limit = 30,
     batch: Batch = 1000,
     forward: Forward = False,
     step: Step = "",
     interval: Interval = "",
-    output: Output = DEFAULT,
-    no_labels: NoLabels = False,
-    include: Included = None,
-    exclude: Excluded = None,
+    shown: Shown,
     common: Common = False,
-    length: Length = 0,
-    coloured: Coloured = False,
     follow: Follow = False,
-    delay_for: DelayFor = 0,
-    live: Live = False,
-    part: PartDuration = "1h",
-    workers: Workers = 1,
-    prefix: Prefix = "",
-    overwrite: Overwrite = False,
-    merge: Merge = False,
-    keep: Keep = False,
-    timezone: Timezone = "Local",
-    quiet: Quiet = False,
-    stats: Stats = False,
+    following: Following,
+    parts: InParts,
+    told: Told,
+    connection: Connection,
 ) -> None:
     """Ask a LogQL query over a range of time."""
     from loki_py.app.ask import LogAsk  # noqa: PLC0415
-    from loki_py.app.parts import PartsAsk  # noqa: PLC0415
 
-    start_ns, end_ns = bounds_of(since, start, end, timezone)
-    asked = LogAsk(logql, start_ns, end_ns, limit, batch, forward, step, interval)
-    look = replace(
-        _look_of(output, timezone, include, exclude, length, has_labels=not no_labels),
-        has_common_labels=common,
-        has_colours=coloured or has_colours(),
-    )
-    parts = PartsAsk(
-        _part_ns_of(part), workers, prefix, overwrite=overwrite, merge=merge, keep=keep
-    )
+    asked = LogAsk(logql, *span.bounds(), limit, batch, forward, step, interval)
+    look = replace(shown.look(span.timezone), has_common_labels=common)
+    in_parts = parts.ask()
     if follow:
-        _follow(asked, delay_for, client, look, is_live=live, quiet=quiet)
+        _follow(asked, following, connection, look, quiet=told.quiet)
     else:
-        _ask(asked, parts, client, look, quiet=quiet, has_stats=stats)
+        _ask(asked, in_parts, connection, look, told)
 
 
 def tail(
     logql: LogQuery,
     *,
-    client: LokiClient,
-    since: Since = "1h",
-    start: From = "",
+    beginning: Beginning,
     limit: Backlog = 30,
-    delay_for: DelayFor = 0,
-    live: Live = False,
-    output: Output = DEFAULT,
-    no_labels: NoLabels = False,
-    include: Included = None,
-    exclude: Excluded = None,
-    length: Length = 0,
-    coloured: Coloured = False,
-    timezone: Timezone = "Local",
+    following: Following,
+    shown: Shown,
     quiet: Quiet = False,
+    connection: Connection,
 ) -> None:
     """Show the entries of a log query as they come; the same as `query --tail`."""
     from loki_py.app.ask import LogAsk  # noqa: PLC0415
 
-    start_ns, end_ns = bounds_of(since, start, "", timezone)
-    look = _look_of(
-        output, timezone, include, exclude, length, has_labels=not no_labels
-    )
-    look = replace(look, has_colours=coloured or has_colours())
-    asked = LogAsk(logql, start_ns, end_ns, limit, 1, forward=True)
-    _follow(asked, delay_for, client, look, is_live=live, quiet=quiet)
+    look = shown.look(beginning.timezone)
+    asked = LogAsk(logql, *beginning.bounds(), limit, 1, forward=True)
+    _follow(asked, following, connection, look, quiet=quiet)
 
 
 def _ask(
     asked: "LogAsk",
     parts: "PartsAsk",
-    client: LokiClient,
+    connection: Connection,
     look: "Look",
-    *,
-    quiet: bool,
-    has_stats: bool,
+    told: Told,
 ) -> None:
     from loki_py.app.ask import Asker  # noqa: PLC0415
     from loki_py.app.parts import Parts  # noqa: PLC0415
 
-    asker = Asker(client, look, quiet=quiet, has_stats=has_stats)
-    if parts.is_asked:
+    asker = Asker(connection.answering(), look, quiet=told.quiet, has_stats=told.stats)
+    if connection.stdin:
+        if parts.is_asked:
+            raise typer.BadParameter("--stdin is not asked in parts")
+        asker.query(replace(asked, limit=0, batch=ALL))
+    elif parts.is_asked:
         Parts(asker, parts).query(asked)
     else:
         asker.query(asked)
@@ -218,18 +244,19 @@ def _ask(
 
 def _follow(
     asked: "LogAsk",
-    delay_s: int,
-    client: LokiClient,
+    following: Following,
+    connection: Connection,
     look: "Look",
     *,
-    is_live: bool,
     quiet: bool,
 ) -> None:
     """Show what comes until we are stopped."""
     from loki_py.app.follow import FollowAsk, Printer, follow  # noqa: PLC0415
 
-    ask = FollowAsk(asked.query, asked.start_ns, asked.limit or LIMIT_MAX, delay_s)
-    if not is_live:
+    client = connection.client()
+    limit = asked.limit or LIMIT_MAX
+    ask = FollowAsk(asked.query, asked.start_ns, limit, following.delay_for)
+    if not following.live:
         follow(client, ask, Printer(look, quiet=quiet))
         return
     if not sys.stdout.isatty():
@@ -238,29 +265,6 @@ def _follow(
 
     with LiveScreen(asked.query, look) as screen:
         follow(client, ask, screen)
-
-
-def _look_of(
-    output: str,
-    timezone: str,
-    shown: list[str] | None,
-    hidden: list[str] | None,
-    label_width_min: int,
-    *,
-    has_labels: bool,
-) -> "Look":
-    from loki_py.app.printing import Look, Mode  # noqa: PLC0415
-
-    check_output(output)
-    return Look(
-        mode=cast("Mode", output),
-        zone=zone_of(timezone),
-        has_labels=has_labels,
-        label_width_min=label_width_min,
-        labels_shown=shown or (),
-        labels_hidden=hidden or (),
-        is_inert=sys.stdout.isatty(),
-    )
 
 
 def check_output(output: str) -> None:

@@ -61,6 +61,7 @@ class Client:
         ca_file: str | None = None,
         timeout_s: float = 60.0,
         retries_max: int = 5,
+        proxy: str | None = None,
     ) -> None:
         """Connect when first needed.
 
@@ -69,6 +70,7 @@ class Client:
             ca_file: certificates to trust instead of the system's.
             timeout_s: how long connecting, or a silence in an answer, may last.
             retries_max: how often a request is repeated.
+            proxy: the HTTP proxy to ask through, `http://[user:password@]host:port`.
         """
         self._server = Server(
             url=url,
@@ -78,6 +80,7 @@ class Client:
             headers=headers or {},
             ca_file=ca_file,
             timeout_s=timeout_s,
+            proxy=proxy,
         )
         self._connections = Connections(self._server)
         self._retries_max = retries_max

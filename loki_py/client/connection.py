@@ -12,13 +12,14 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from loki_py.errors import LokiError
 
 BACKOFF_S_MIN = 0.5
 BACKOFF_S_MAX = 30.0
 IDLE_CONNECTIONS_MAX = 8
+PROXY_PORT = 80
 AUTHORIZATION = "Authorization"
 NO_TLS = "WRONG_VERSION_NUMBER"
 RETRIED = frozenset({429, 500, 502, 503, 504})
@@ -46,6 +47,17 @@ class RequestFailed(LokiError):
 
 
 @dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before a request is repeated: twice as long each time."""
+
+    min_s: float = BACKOFF_S_MIN
+    max_s: float = BACKOFF_S_MAX
+
+
+DEFAULT_BACKOFF = Backoff()
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """Which store is asked, and as whom.
 
@@ -58,6 +70,8 @@ class Server:
             for them; the key may be in the first.
         verify_tls: whether to ask the store for a good certificate.
         timeout_s: how long connecting, or a silence in an answer, may last.
+        proxy: the HTTP proxy to ask through, `http://[user:password@]host:port`.
+        backoff: how long to wait before a request is repeated.
     """
 
     url: str
@@ -70,6 +84,8 @@ class Server:
     verify_tls: bool = True
     auth_header: str = AUTHORIZATION
     timeout_s: float = 60.0
+    proxy: str | None = None
+    backoff: Backoff = DEFAULT_BACKOFF
 
     def __post_init__(self) -> None:
         """Refuse addresses that no request could be sent to."""
@@ -78,6 +94,9 @@ class Server:
             raise ValueError(
                 f"not an address such as http://localhost:3100: {self.url}"
             )
+        proxy = urlsplit(self.proxy or "http://proxy")
+        if proxy.scheme != "http" or not proxy.hostname:
+            raise ValueError(f"not a proxy such as http://proxy:3128: {self.proxy}")
 
     @property
     def parts(self) -> SplitResult:
@@ -118,14 +137,16 @@ def reason_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def backoff_s(attempt: int, *, asked_s: float | None = None) -> float:
+def backoff_s(
+    attempt: int, *, asked_s: float | None = None, backoff: Backoff = DEFAULT_BACKOFF
+) -> float:
     """Return how long to wait before attempt number `attempt`, from 1.
 
     Twice as long each time, and never what others wait: between half and all of
     it. What the server asked for is waited at least.
     """
     assert attempt >= 1
-    longest = min(BACKOFF_S_MIN * 2 ** (attempt - 1), BACKOFF_S_MAX)
+    longest = min(backoff.min_s * 2.0 ** min(attempt - 1, 64), backoff.max_s)
     chosen = random.uniform(longest / 2, longest)  # noqa: S311  # no secret
     return max(chosen, min(asked_s or 0.0, BACKOFF_S_MAX))
 
@@ -137,6 +158,10 @@ class Connections:
         self._server = server
         self._headers = server.sent_headers()
         self._prefix = server.parts.path.rstrip("/")
+        if server.proxy and server.parts.scheme == "http":
+            # The proxy is told the whole address; with TLS it is a tunnel.
+            self._prefix = f"http://{server.parts.netloc}{self._prefix}"
+            self._headers |= _proxy_authorization(server.proxy)
         self._idle: deque[http.client.HTTPConnection] = deque()
         self._pid = os.getpid()
 
@@ -166,7 +191,9 @@ class Connections:
                 attempt += 1
                 if not error.is_worth_repeating or attempt > retries_max:
                     raise
-                wait_s = backoff_s(attempt, asked_s=error.retry_after_s)
+                wait_s = backoff_s(
+                    attempt, asked_s=error.retry_after_s, backoff=self._server.backoff
+                )
             time.sleep(wait_s)
 
     def close(self) -> None:
@@ -232,17 +259,35 @@ class Connections:
             return None
 
     def _connect(self) -> http.client.HTTPConnection:
-        parts = self._server.parts
-        assert parts.hostname is not None
-        context = self._server.tls()
+        parts, context = self._server.parts, self._server.tls()
         timeout_s = self._server.timeout_s
+        assert parts.hostname is not None
+        host, port = parts.hostname, parts.port
+        proxy = urlsplit(self._server.proxy or "")
+        if proxy.hostname is not None:
+            host, port = proxy.hostname, proxy.port
         if context is None:
-            return http.client.HTTPConnection(
-                parts.hostname, parts.port, timeout=timeout_s
-            )
-        return http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=timeout_s, context=context
+            return http.client.HTTPConnection(host, port, timeout=timeout_s)
+        connection = http.client.HTTPSConnection(
+            host,
+            port or (PROXY_PORT if proxy.hostname else None),
+            timeout=timeout_s,
+            context=context,
         )
+        if proxy.hostname is not None:
+            connection.set_tunnel(
+                parts.hostname, parts.port, _proxy_authorization(self._server.proxy)
+            )
+        return connection
+
+
+def _proxy_authorization(proxy: str | None) -> dict[str, str]:
+    """Return what a proxy's user shows it."""
+    parts = urlsplit(proxy or "")
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
 def _seconds_of(header: str | None) -> float | None:

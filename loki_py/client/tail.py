@@ -169,7 +169,9 @@ class Tail:
         if REACHED_DURATION in str(ended) and not failures:
             return
         self._told(f"{ended}; connecting again")
-        pause_s = backoff_s(failures + 1, asked_s=ended.retry_after_s)
+        pause_s = backoff_s(
+            failures + 1, asked_s=ended.retry_after_s, backoff=self._server.backoff
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), pause_s)
 
@@ -231,6 +233,7 @@ class Tail:
                 additional_headers=self._server.sent_headers() | CATEGORIZED,
                 user_agent_header=None,
                 ssl=self._server.tls(),
+                proxy=self._server.proxy,
                 max_size=FRAME_BYTES_MAX,
                 open_timeout=self._server.timeout_s,
             )
