@@ -1,7 +1,7 @@
 """Routes that answer questions: queries, labels, label values, series."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loki_py.api.answers import JSON_HEADERS, Answer, Asked
 from loki_py.api.encode import (
@@ -11,6 +11,7 @@ from loki_py.api.encode import (
     encode_result,
     encode_series,
 )
+from loki_py.api.legacy import encode_legacy_result, query_with_regexp
 from loki_py.api.params import (
     parse_instant,
     parse_labels,
@@ -59,6 +60,20 @@ class QueryRoutes:
             asked.form, now_ns=self.clock.now_ns(), tags=_tags_of(asked)
         )
         return _answer_of(await self.queries.query(asked.tenant, request))
+
+    async def legacy_query(self, asked: Asked) -> Answer:
+        """Answer a log query over a range of time, in the old shape."""
+        request = parse_range(
+            asked.form,
+            now_ns=self.clock.now_ns(),
+            categorized=False,
+            tags=_tags_of(asked),
+        )
+        query = query_with_regexp(request.query, asked.form.get("regexp"))
+        found = await self.queries.query_range(
+            asked.tenant, replace(request, query=query)
+        )
+        return Answer(encode_legacy_result(found.result.data, stats_of(found.cost)))
 
     async def labels(self, asked: Asked) -> Answer:
         """Answer with label names."""

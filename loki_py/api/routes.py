@@ -7,6 +7,7 @@ from loki_py.api.access import Access, access_of
 from loki_py.api.admin import AdminRoutes
 from loki_py.api.answers import AnswerRequest
 from loki_py.api.index import IndexRoutes
+from loki_py.api.legacy import LEGACY_PREFIX
 from loki_py.api.patterns import PatternRoutes
 from loki_py.api.query import QueryRoutes
 from loki_py.api.ring_routes import RingRoutes, ShutdownRoutes
@@ -59,42 +60,20 @@ def admin_routes(admin: AdminRoutes) -> list[Route]:
 
 def ring_routes(rings: RingRoutes) -> list[Route]:
     """Return the routes about who is in the cluster."""
-    table = [
-        ("/ring", rings.ingesters, "ring"),
-        ("/distributor/ring", rings.distributors, "distributor_ring"),
-    ]
-    return [
-        Route(
-            path,
-            GET_POST,
-            answer,
-            name,
-            has_tenant=False,
-            is_cancelled=False,
-            while_starting=True,
-        )
-        for path, answer, name in table
-    ]
+    return _process_routes(
+        ("/ring", GET_POST, rings.ingesters),
+        ("/distributor/ring", GET_POST, rings.distributors),
+        while_starting=True,
+    )
 
 
 def ingester_routes(admin: AdminRoutes, shutdown: ShutdownRoutes) -> list[Route]:
     """Return the routes of a process that keeps entries."""
-    table = [
+    return _process_routes(
         ("/flush", GET_POST, admin.flush),
         ("/ingester/shutdown", GET_POST, shutdown.shut_down),
         ("/ingester/prepare_shutdown", (*GET_POST, "DELETE"), shutdown.prepare),
-    ]
-    return [
-        Route(
-            path,
-            methods,
-            answer,
-            _named(path.strip("/")),
-            has_tenant=False,
-            is_cancelled=False,
-        )
-        for path, methods, answer in table
-    ]
+    )
 
 
 def query_routes(queries: QueryRoutes) -> list[Route]:
@@ -107,6 +86,12 @@ def query_routes(queries: QueryRoutes) -> list[Route]:
         ("label/{name}/values", queries.label_values),
         ("series", queries.series),
         ("format_query", queries.format_query),
+    ) + _log_routes(
+        ("query", queries.legacy_query),
+        ("label", queries.labels),
+        ("label/{name}/values", queries.label_values),
+        ("series", queries.series),
+        prefix=LEGACY_PREFIX,
     )
 
 
@@ -125,13 +110,15 @@ def index_routes(index: IndexRoutes, patterns: PatternRoutes) -> list[Route]:
     )
 
 
-def _log_routes(*table: tuple[str, AnswerRequest]) -> list[Route]:
+def _log_routes(
+    *table: tuple[str, AnswerRequest], prefix: str = "/loki/api/v1/"
+) -> list[Route]:
     return [
         Route(
-            f"/loki/api/v1/{path}",
+            prefix + path,
             GET_POST,
             answer,
-            f"loki_api_v1_{_named(path)}",
+            _named(f"{prefix}{path}".strip("/")),
             takes_several=path not in _OF_ONE_TENANT,
         )
         for path, answer in table
@@ -139,7 +126,7 @@ def _log_routes(*table: tuple[str, AnswerRequest]) -> list[Route]:
 
 
 def _admin_routes(admin: AdminRoutes) -> list[Route]:
-    table = [
+    return _process_routes(
         ("/ready", GET, admin.ready),
         ("/metrics", GET, admin.metrics),
         ("/services", GET, admin.services),
@@ -147,7 +134,13 @@ def _admin_routes(admin: AdminRoutes) -> list[Route]:
         ("/runtime_config", GET, admin.runtime_config),
         ("/log_level", GET_POST, admin.log_level),
         ("/loki/api/v1/status/buildinfo", GET, admin.build_info),
-    ]
+        while_starting=True,
+    )
+
+
+def _process_routes(
+    *table: tuple[str, tuple[str, ...], AnswerRequest], while_starting: bool = False
+) -> list[Route]:
     return [
         Route(
             path,
@@ -156,7 +149,7 @@ def _admin_routes(admin: AdminRoutes) -> list[Route]:
             _named(path.strip("/")),
             has_tenant=False,
             is_cancelled=False,
-            while_starting=True,
+            while_starting=while_starting,
         )
         for path, methods, answer in table
     ]

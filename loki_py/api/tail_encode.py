@@ -4,7 +4,6 @@ Entries keep their order; neighbours with equal labels share a stream object.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -12,12 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from loki_py.api.encode import CATEGORIZE_LABELS, encode_json, shown_categories
+from loki_py.api.legacy import labels_text, legacy_rows, moment_text
 from loki_py.logql.exec.tail_leaf import TailEntries
-from loki_py.model.labels import quote
 from loki_py.model.results import Labels
 from loki_py.querier.tail import TailFrame
-
-_NS_PER_S = 1_000_000_000
 
 
 def encode_frame(frame: TailFrame) -> bytes:
@@ -40,7 +37,10 @@ def encode_legacy_frame(frame: TailFrame) -> bytes:
     told = {
         "streams": [] if entries is None else _legacy_streams(entries),
         "dropped_entries": [
-            {"timestamp": _moment(each.timestamp_ns), "labels": _text(each.labels)}
+            {
+                "timestamp": moment_text(each.timestamp_ns),
+                "labels": labels_text(each.labels),
+            }
             for each in frame.dropped
         ]
         or None,
@@ -61,13 +61,9 @@ def _streams(entries: TailEntries) -> list[dict[str, Any]]:
 
 
 def _legacy_streams(entries: TailEntries) -> list[dict[str, Any]]:
-    moments = map(_moment, entries.timestamp_ns.tolist())
-    rows = [
-        {"ts": moment, "line": line}
-        for moment, line in zip(moments, entries.line.to_pylist(), strict=True)
-    ]
+    rows = legacy_rows(entries.timestamp_ns.tolist(), entries.line.to_pylist())
     return [
-        {"labels": _text(labels), "entries": rows[start:end]}
+        {"labels": labels_text(labels), "entries": rows[start:end]}
         for labels, start, end in _runs(entries)
     ]
 
@@ -78,15 +74,3 @@ def _runs(entries: TailEntries) -> Iterator[tuple[Labels, int, int]]:
     edges = [0, *(np.flatnonzero(index[1:] != index[:-1]) + 1).tolist(), len(index)]
     for start, end in pairwise(edges):
         yield entries.labels[int(index[start])], start, end
-
-
-def _text(labels: Labels) -> str:
-    return "{" + ", ".join(f"{name}={quote(value)}" for name, value in labels) + "}"
-
-
-def _moment(timestamp_ns: int) -> str:
-    """Return RFC 3339 in UTC, the fraction without trailing zeros, as Go prints it."""
-    seconds, fraction_ns = divmod(timestamp_ns, _NS_PER_S)
-    fraction = f".{fraction_ns:09d}".rstrip("0") if fraction_ns else ""
-    moment = datetime.fromtimestamp(seconds, tz=UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"

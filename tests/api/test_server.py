@@ -386,6 +386,21 @@ async def test_metadata_routes_answer_both_methods(world, path, method):
     assert answer.json()["status"] == "success"
 
 
+async def test_old_query_is_answered_in_its_old_shape(world):
+    answer = await world.client.get(
+        "/api/prom/query", params={"query": '{a="b"}', "regexp": "one"}
+    )
+
+    [(_, request)] = world.queries.asked
+    assert request.query == '{a="b"} |~ "one"'
+    assert answer.json()["streams"] == [
+        {
+            "labels": '{a="b"}',
+            "entries": [{"ts": "1970-01-01T00:00:00Z", "line": "one <line>"}],
+        }
+    ]
+
+
 async def test_unknown_path_is_not_found(world):
     answer = await world.client.get("/nope")
 
