@@ -39,7 +39,8 @@ MAY_DO_IO = {
     "querier.executor", "querier.federation", "querier.index_repair",
     "querier.index_service",
     "querier.leaf_run", "querier.replicated", "querier.replicated_feed",
-    "querier.service", "querier.sources", "querier.store_reader", "querier.tail",
+    "querier.served_leaves", "querier.service", "querier.sources",
+    "querier.store_reader", "querier.tail",
     "patterns.followed", "patterns.querier", "patterns.service", "patterns.store",
 }  # fmt: skip
 IO_MODULES = {

@@ -23,6 +23,7 @@ from loki_py.kv.abc import KvStore
 from loki_py.querier.merge import distinct_units
 from loki_py.querier.replicated import ReplicatedSource
 from loki_py.querier.replicated_feed import ReplicatedFeed
+from loki_py.querier.served_leaves import ServedLeaves
 from loki_py.querier.store_reader import INDEX_REFRESH_NS
 from loki_py.ring.desc import InstanceDesc, InstanceState, RingDesc
 from loki_py.ring.holders import DataRing
@@ -294,6 +295,7 @@ class Cluster:
             clock=self._clock,
             reason_not_ready=ingester.reason_not_ready,
             distinct=distinct_units,
+            leaves=ServedLeaves(),
         )
 
 

@@ -20,6 +20,10 @@ from loki_py.model.scan import Columns, LargeUnit, ReadStats, ScanUnit, StreamRu
 Flags = npt.NDArray[np.bool_]
 Spans = tuple[tuple[int, int], ...]
 
+FIRST_NS = int(np.iinfo(np.int64).min)
+END_NS = int(np.iinfo(np.int64).max)
+ALWAYS: Spans = ((FIRST_NS, END_NS),)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Share:
@@ -33,8 +37,15 @@ class Share:
     streams: Flags
     spans: Spans
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row is in the share."""
+        return self.spans == ALWAYS and bool(self.streams.all())
+
     def runs_of(self, runs: StreamRuns) -> StreamRuns:
         """Return the runs, cut to the share."""
+        if self.is_whole:
+            return runs
         mine = self.streams[runs.stream]
         stream, low, high = runs.stream[mine], runs.min_ns[mine], runs.max_ns[mine]
         if not len(stream):

@@ -123,7 +123,7 @@ class QueryExecutor:
         )
         run = LeafRun(scan, evaluator, self._pool, policy, watch, question)
         if question is not None:
-            units = grouped(units, groups_min=self._workers, stops_early=stops_early)
+            units = grouped(units)
         if not stops_early:
             units = small_joined(units, groups_min=self._workers, columns=scan.columns)
         run.start(units)

@@ -15,7 +15,15 @@ import numpy.typing as npt
 
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import ScanUnit
-from loki_py.model.shares import Flags, Share, Spans, shared
+from loki_py.model.shares import (
+    ALWAYS,
+    END_NS,
+    FIRST_NS,
+    Flags,
+    Share,
+    Spans,
+    shared,
+)
 from loki_py.querier.overlap import StreamNumbers
 from loki_py.wire.cells import Cells
 
@@ -25,9 +33,6 @@ SPANS_MAX = 32
 SPREAD_ROWS_MIN = 4_000_000
 """Of fewer entries one of those that hold all is asked: every further one costs
 more than it helps."""
-
-FIRST_NS = np.iinfo(np.int64).min
-END_NS = np.iinfo(np.int64).max
 
 _FRACTIONS = 1 << 20
 _Ints = npt.NDArray[np.int64]
@@ -194,7 +199,7 @@ def _fractions(
 def _spans_of(doubtful: _Ints, shift: int) -> tuple[Spans, Spans]:
     """Return the spans without the slices, and those of the slices."""
     if not len(doubtful):
-        return ((FIRST_NS, END_NS),), ()
+        return ALWAYS, ()
     gaps = np.diff(doubtful)
     cuts = np.flatnonzero(gaps > 1)
     if len(cuts) >= SPANS_MAX:

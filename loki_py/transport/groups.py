@@ -14,8 +14,8 @@ from loki_py.model.shares import Share
 from loki_py.transport.abc import MappingUnit
 from loki_py.transport.remote_units import RemoteUnit
 
-GROUP_UNITS_MAX = 16
-"""Units whose rows one call evaluates: it ends long before its deadline."""
+GROUP_ROWS_MAX = 1_500_000
+"""Rows that one call evaluates: a query that is given up soon ends there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,11 @@ class RemoteGroup(MappingUnit):
         return self.units[0].selection.mapped(self.units, question, stats)
 
 
-def grouped(
-    units: Sequence[ScanUnit], *, groups_min: int, stops_early: bool
-) -> list[ScanUnit]:
+def grouped(units: Sequence[ScanUnit]) -> list[ScanUnit]:
     """Return the same rows in fewer units, where they are evaluated elsewhere.
 
-    Args:
-        groups_min: into how many groups, about, units of a selection are put
-            where there are enough of them, so that calls share the work.
-        stops_early: whether the first few may suffice: groups then begin small.
+    Whoever evaluates a group has several threads for it, and leaves the rest where
+    the first of it suffice.
     """
     found: list[ScanUnit] = []
     apart: dict[tuple[int, Share | None], list[RemoteUnit]] = {}
@@ -84,11 +80,15 @@ def grouped(
         else:
             found.append(unit)
     for own in apart.values():
-        most = min(max(-(-len(own) // groups_min), 1), GROUP_UNITS_MAX)
-        at = 0
-        while at < len(own):
-            # What is read ahead of the first few is often for nothing.
-            size = min(max(at // groups_min, 1), most) if stops_early else most
-            found.append(RemoteGroup(own[at : at + size]))
-            at += size
+        rows = sum(unit.rows_max for unit in own)
+        most = rows / max(-(-rows // GROUP_ROWS_MAX), 1)
+        group: list[RemoteUnit] = []
+        held = 0
+        for unit in own:
+            if group and held + unit.rows_max > most:
+                found.append(RemoteGroup(group))
+                group, held = [], 0
+            group.append(unit)
+            held += unit.rows_max
+        found.append(RemoteGroup(group))
     return found

@@ -28,7 +28,12 @@ from loki_py.transport.errors_on_wire import error_of
 from loki_py.transport.partials import question_asked
 from loki_py.transport.pattern_source import HeldPatterns
 from loki_py.transport.remote_tail import RemoteFollowing
-from loki_py.transport.remote_units import Calls, RemoteSelection, counts_of
+from loki_py.transport.remote_units import (
+    MAP_S_MAX,
+    Calls,
+    RemoteSelection,
+    counts_of,
+)
 from loki_py.transport.tailing import Following
 from loki_py.wire import messages as wire
 from loki_py.wire.cells import Cells
@@ -255,12 +260,20 @@ class GrpcIngester:
 
     async def fetch_partials(self, asked: wire.MapAsked, bits: bytes) -> list[bytes]:
         """Return the messages that a plan's leaf is answered with."""
-        call = self._map(encode_message(asked, [bits]), timeout=self._deadline_s)
+        call = self._map(encode_message(asked, [bits]), timeout=MAP_S_MAX)
         return await self._all_of(call)
 
     async def _all_of(self, call: Any) -> list[bytes]:
+        """Return all messages of an answer; each is waited for as long as a call."""
+        clock = asyncio.get_running_loop().time
+        found: list[bytes] = []
         try:
-            return [message async for message in call]
+            async with asyncio.timeout(self._deadline_s) as bound:
+                async for message in call:
+                    found.append(message)
+                    bound.reschedule(clock() + self._deadline_s)
+        except TimeoutError:
+            raise InstanceLost(self.instance_id, "no answer in time") from None
         except grpc.aio.AioRpcError as error:
             raise self._error_of(error) from error
         except grpc.aio.UsageError as error:
@@ -268,6 +281,7 @@ class GrpcIngester:
         except asyncio.CancelledError:
             self._check_cut_off()
             raise
+        return found
 
     def _released(self, session: str) -> None:
         self._ended.append(session)

@@ -12,9 +12,10 @@ from loki_py.errors import CorruptData
 from loki_py.model.scan import ReadStats, ScanUnit, Skipped
 from loki_py.runtime.clock import Clock
 from loki_py.transport.abc import EntrySource, Selection
-from loki_py.transport.partials import Told, question_of
+from loki_py.transport.outbox import Outbox
+from loki_py.transport.partials import question_of
 from loki_py.transport.read_unit import (
-    map_unit,
+    LeafRunner,
     read_digests,
     read_pieces,
     share_of,
@@ -36,12 +37,6 @@ READ_THREADS = 2
 READS_MAX = 8
 """Units that are in memory to be sent, at once."""
 
-MAPS_AHEAD = 2
-"""Units of one call that are evaluated at once."""
-
-ANSWER_BYTES = 1 << 20
-"""Partial results are sent when there is so much of them."""
-
 Call: TypeAlias = Any
 
 
@@ -50,13 +45,20 @@ class ReadCalls:
 
     Args:
         distinct: from units to as many that hold no entry twice.
+        leaves: evaluates them; closed by `stop`.
     """
 
     def __init__(
-        self, ingester: EntrySource, *, clock: Clock, distinct: Distinct
+        self,
+        ingester: EntrySource,
+        *,
+        clock: Clock,
+        distinct: Distinct,
+        leaves: LeafRunner,
     ) -> None:
         self._ingester = ingester
         self._distinct = distinct
+        self._leaves = leaves
         self.sessions = Sessions(clock)
         self._reads = asyncio.Semaphore(READS_MAX)
         self._pool: ThreadPoolExecutor | None = None
@@ -69,6 +71,7 @@ class ReadCalls:
         """Wait for the threads."""
         assert self._pool is not None
         await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self._leaves.close)
 
     async def select(self, data: bytes, _call: Call) -> bytes:
         """Keep what matches a scan for reading, and describe it."""
@@ -142,32 +145,19 @@ class ReadCalls:
         asked, behind = decode_message(data, wire.MapAsked)
         session = self.sessions.find(asked.tenant, asked.session)
         shares = await self._shares_of(session, asked.share, behind)
-        units = [shares.get(number) for number in asked.units]
-        leaf = session.leaf(question_of(asked.question))
-        loop = asyncio.get_running_loop()
-        stats = [ReadStats() for _ in units]
+        units = [shares[number] for number in asked.units if number in shares]
+        outbox = Outbox(asyncio.get_running_loop())
         async with self._reads:
-            work = [
-                loop.run_in_executor(self._pool, map_unit, unit, leaf, own)
-                for unit, own in zip(units, stats, strict=True)
-            ]
+            work = asyncio.ensure_future(
+                self._leaves.run(units, question_of(asked.question), outbox.take)
+            )
+            work.add_done_callback(outbox.end)
             try:
-                partials: list[Told] = []
-                payload: list[Any] = []
-                size = 0
-                for done in work:
-                    for header, pieces in await done:
-                        partials.append(header)
-                        payload += pieces
-                        size += sum(map(len, pieces))
-                        if size > ANSWER_BYTES:
-                            yield encode_message(wire.MapAnswered(partials), payload)
-                            partials, payload, size = [], [], 0
-                told = _counts_told(_summed(stats))
-                yield encode_message(wire.MapAnswered(partials, told), payload)
+                while (message := await outbox.next()) is not None:
+                    yield message
+                yield outbox.last(_counts_told(await work))
             finally:
-                for each in work:
-                    each.cancel()
+                work.cancel()
 
     async def release(self, data: bytes, _call: Call) -> bytes:
         """Forget sessions."""
@@ -217,13 +207,6 @@ def _cells_of(found: Selection) -> Cells | None:
     if any(unit.streams is not found.streams for unit in found.units):
         return None
     return found.cells(CELLS_MAX)
-
-
-def _summed(all_stats: Sequence[ReadStats]) -> ReadStats:
-    total = ReadStats()
-    for stats in all_stats:
-        total.add(stats)
-    return total
 
 
 def _counts_told(counts: ReadStats | Skipped) -> dict[str, int]:

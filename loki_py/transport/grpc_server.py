@@ -30,6 +30,7 @@ from loki_py.transport.abc import PushAnswer
 from loki_py.transport.errors_on_wire import rejection_of
 from loki_py.transport.grpc_reads import ReadCalls
 from loki_py.transport.pattern_source import ServedIngester
+from loki_py.transport.read_unit import LeafRunner
 from loki_py.transport.remote_tail import NO_ARRIVALS, encode_arrivals
 from loki_py.transport.sessions import Distinct
 from loki_py.transport.tenants import check_tenant
@@ -73,6 +74,7 @@ class GrpcServer:
         reason_not_ready: why the process does not serve, None where it does;
             what the health service tells.
         distinct: from units to as many that hold no entry twice.
+        leaves: evaluates leaves for those who ask; closed by `stop`.
     """
 
     def __init__(
@@ -83,9 +85,10 @@ class GrpcServer:
         clock: Clock,
         reason_not_ready: Callable[[], str | None],
         distinct: Distinct,
+        leaves: LeafRunner,
     ) -> None:
         self.port = settings.port
-        self.reads = ReadCalls(ingester, clock=clock, distinct=distinct)
+        self.reads = ReadCalls(ingester, clock=clock, distinct=distinct, leaves=leaves)
         self._ingester = ingester
         self._settings = settings
         self._reason_not_ready = reason_not_ready

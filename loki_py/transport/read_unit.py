@@ -1,19 +1,17 @@
 """Read units for somebody elsewhere: filtered a first time, in pieces to send."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from loki_py.errors import CorruptData
-from loki_py.logql.exec.range_leaf import RangeEvaluator
-from loki_py.logql.plan import Leaf
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns, ReadStats, ScanUnit, TimedUnit
+from loki_py.model.scan import Columns, ReadStats, ScanUnit
 from loki_py.model.shares import Share
-from loki_py.transport.partials import Told, encode_partial
 from loki_py.wire.digests import Digests, digests_of
 from loki_py.wire.messages import BatchShape, ShareAsked
 from loki_py.wire.messages_batch import (
@@ -22,6 +20,31 @@ from loki_py.wire.messages_batch import (
     pieces_of,
     shape_of,
 )
+
+
+class LeafRunner(Protocol):
+    """Evaluates leaves for those who ask from elsewhere."""
+
+    async def run(
+        self,
+        units: Sequence[ScanUnit],
+        question: LeafQuestion,
+        take: Callable[[Any], None],
+    ) -> ReadStats:
+        """Evaluate units that hold no entry twice; return what reading cost.
+
+        Args:
+            take: gets each partial result, on some thread, one call at a time, in
+                the order in which they are to be added. Units that cannot change
+                the result are not read.
+
+        Raises: QueryInvalid, DataUnreadable, Unavailable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Wait for the units at work."""
+        ...
 
 
 def read_pieces(
@@ -59,25 +82,6 @@ def share_of(asked: ShareAsked, bits: memoryview, streams: Sequence[LabelSet]) -
         raise CorruptData(f"share of {len(streams)} streams has {len(bits)} bytes")
     flags = np.unpackbits(np.frombuffer(bits, np.uint8), count=len(streams))
     return Share(flags.astype(np.bool_), tuple(asked.spans))
-
-
-def map_unit(
-    unit: ScanUnit | None, leaf: Leaf, stats: ReadStats
-) -> list[tuple[Told, Sequence[Any]]]:
-    """Return what the leaf makes of the rows, as headers and payloads. Blocks."""
-    if unit is None:
-        return []
-    evaluator = leaf.evaluator
-    if isinstance(unit, TimedUnit) and isinstance(evaluator, RangeEvaluator):
-        runs = None
-        if evaluator.counts_times:
-            runs = unit.read_times(leaf.scan.columns, stats)
-        if runs is not None:
-            stats.units_timed += 1
-            return list(encode_partial(evaluator.map_times(runs)))
-    stats.units_read += 1
-    batch = unit.read(leaf.scan.columns, stats)
-    return list(encode_partial(evaluator.map(batch))) if len(batch) else []
 
 
 def with_literals(batch: EntryBatch, literals: Sequence[str]) -> EntryBatch:

@@ -53,6 +53,9 @@ from loki_py.wire.messages_select import UnitDesc
 KEPT_BYTES_MAX = 32 << 20
 """Bytes of one selection's units that are kept after they were read."""
 
+MAP_S_MAX = 600.0
+"""How long rows may be evaluated elsewhere, by somebody who says so all along."""
+
 EVERYTHING = Columns()
 
 T = TypeVar("T")
@@ -149,10 +152,15 @@ class RemoteSelection:
         return self._fetched(
             lambda: self.calls.mapped(numbers, question, share),
             lambda fetched: _decoded_partials(fetched, first.streams, stats),
+            wait_s=MAP_S_MAX + self.wait_s_max,
         )
 
     def _fetched(
-        self, fetch: Callable[[], Awaitable[Answer]], decode: Callable[[Answer], T]
+        self,
+        fetch: Callable[[], Awaitable[Answer]],
+        decode: Callable[[Answer], T],
+        *,
+        wait_s: float | None = None,
     ) -> T:
         """Return what was fetched on the loop, decoded on this thread.
 
@@ -161,7 +169,7 @@ class RemoteSelection:
         try:
             fetched = asyncio.run_coroutine_threadsafe(
                 _awaited(fetch), self.loop
-            ).result(self.wait_s_max)
+            ).result(wait_s or self.wait_s_max)
             return decode(fetched)
         except (InstanceLost, RequestRejected):
             raise

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loki_py.errors import TenantInvalid, Unavailable
-from loki_py.logql.plan import Leaf
-from loki_py.logql.question import LeafQuestion
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import Scan, ScanUnit
 from loki_py.model.shares import Share, Spans, shared
@@ -50,7 +48,6 @@ class Session:
     streams: Sequence[LabelSet]
     used_ns: int
     _shares: dict[ShareKey, Mapping[int, ScanUnit]] = field(default_factory=dict)
-    _leaves: dict[LeafQuestion, Leaf] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def shared(
@@ -63,7 +60,11 @@ class Session:
         with self._lock:
             found = self._shares.get(key)
             if found is None:
-                cut = [shared(unit, share) for unit in self.units]
+                cut = (
+                    self.units
+                    if share.is_whole
+                    else [shared(unit, share) for unit in self.units]
+                )
                 numbers = [n for n, unit in enumerate(cut) if unit is not None]
                 units = make([unit for unit in cut if unit is not None])
                 found = dict(zip(numbers, units, strict=True))
@@ -71,16 +72,6 @@ class Session:
                     self._shares.clear()
                 self._shares[key] = found
             return found
-
-    def leaf(self, question: LeafQuestion) -> Leaf:
-        """Return the leaf of a question; made once. Not for threads.
-
-        Raises: QueryInvalid.
-        """
-        leaf = self._leaves.get(question)
-        if leaf is None:
-            leaf = self._leaves[question] = question.planned()
-        return leaf
 
 
 class Sessions:

@@ -4,6 +4,7 @@ import contextlib
 
 from loki_py.config.grpc_schema import GrpcServerTlsConfig, IngesterClientConfig
 from loki_py.querier.merge import distinct_units
+from loki_py.querier.served_leaves import ServedLeaves
 from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport.grpc_server import GrpcServer, GrpcServerSettings
@@ -20,6 +21,7 @@ async def served(ingester, *, client=None, tls=None):
         clock=SystemClock(),
         reason_not_ready=lambda: None,
         distinct=distinct_units,
+        leaves=ServedLeaves(),
     )
     await server.start()
     settings = {"grpc_client_config": {"max_recv_msg_size": 4 << 20}}

@@ -15,20 +15,23 @@ from loki_py.logql.exec.summaries import Block
 from loki_py.logql.parser import parse
 from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.results import Streams
-from loki_py.model.scan import ReadStats, TimedUnit
-from loki_py.model.shares import Share
-from loki_py.transport.groups import GROUP_UNITS_MAX, RemoteGroup, grouped
+from loki_py.model.scan import BatchUnit, ReadStats, TimedUnit
+from loki_py.model.shares import ALWAYS, Share
+from loki_py.querier.served_leaves import ServedLeaves
+from loki_py.querier.small_units import JoinedUnits
+from loki_py.querier.wrapped_unit import WrappedUnit
+from loki_py.transport.groups import GROUP_ROWS_MAX, RemoteGroup, grouped
+from loki_py.transport.outbox import Outbox
 from loki_py.transport.partials import (
     decode_partials,
     encode_partial,
     question_asked,
     question_of,
 )
-from loki_py.transport.read_unit import map_unit, share_of
-from loki_py.wire.messages import MapAnswered, ShareAsked
+from loki_py.transport.read_unit import share_of
+from loki_py.wire.messages import MapAnswered, ShareAsked, decode_message
 
 S = 1_000_000_000
-ALWAYS = ((-(2**62), 2**62),)
 ROWS = [
     ({"app": app}, n * S, f"level={level} took={n}.5 user={n % 3}")
     for n in range(1, 60)
@@ -104,20 +107,40 @@ async def test_answer_is_the_same_as_of_rows_that_are_here(text):
     assert stats.units_read == len(local)
 
 
-class Timed(TimedUnit):
+class Timed(WrappedUnit, TimedUnit):
     """A unit that cannot but be answered for by its times."""
+
+    def read(self, columns, stats):  # noqa: ARG002
+        raise AssertionError("it is read")
 
     def read_times(self, columns, stats):  # noqa: ARG002
         return []
 
 
-def test_unit_of_which_times_suffice_counts_as_not_read():
-    stats = ReadStats()
+async def test_unit_of_which_times_suffice_is_not_read():
     question = question_about('sum(count_over_time({app="a"}[60s]))')
+    unit = BatchUnit(batch_of(ROWS))
 
-    map_unit(Timed(), question.planned(), stats)
+    stats = await ServedLeaves().run([Timed(unit)], question, [].append)
 
     assert (stats.units_timed, stats.units_read) == (1, 0)
+
+
+async def test_units_behind_the_limit_are_left_unread():
+    """And the first is cut, since the newest of its rows may be enough."""
+    question = question_about('{app="a"}', limit=2)
+    batches = [batch_of(ROWS[at : at + 20]) for at in range(0, 100, 20)]
+    pieces = [BatchUnit(batch) for batch in batches[3:]]
+    newest = JoinedUnits(pieces[::-1])
+    taken = []
+
+    stats = await ServedLeaves().run(
+        [newest, *map(BatchUnit, batches[:3])], question, taken.append
+    )
+
+    assert stats.units_unneeded >= 2
+    assert outcome_of(question, taken).data.timestamp_ns.tolist()[0] == 50 * S
+    assert stats.head_rows < 100
 
 
 async def test_rows_larger_than_a_message_come_in_pieces():
@@ -165,7 +188,6 @@ def test_share_that_can_be_none_is_refused(spans, bits):
 
 
 async def test_many_units_are_evaluated_in_few_calls():
-    """The first of a query that may stop early are not put together."""
     ingester = FakeIngester()
     for n, row in enumerate(ROWS[:40]):
         await ingester.push("t", batch_of([row, ({"app": "c"}, n, "x")]))
@@ -174,13 +196,30 @@ async def test_many_units_are_evaluated_in_few_calls():
         found = await client.select("t", question.planned().scan)
         share = Share(np.ones(2, np.bool_), ALWAYS)
         units = [replace(unit, share=share) for unit in found.units]
-        sizes = [len(g.units) for g in grouped(units, groups_min=2, stops_early=False)]
-        early = [len(g.units) for g in grouped(units, groups_min=2, stops_early=True)]
+        few = grouped(units)
+        large = [
+            replace(unit, desc=replace(unit.desc, rows_max=GROUP_ROWS_MAX // 10))
+            for unit in units
+        ]
+        sizes = [len(group.units) for group in grouped(large)]
 
-    assert sizes == [GROUP_UNITS_MAX, GROUP_UNITS_MAX, 8]
-    assert early[:4] == [1, 1, 1, 1]
-    assert sum(early) == 40
-    assert max(early) <= GROUP_UNITS_MAX
+    assert [len(group.units) for group in few] == [40]
+    assert sizes == [10, 10, 10, 10]
+
+
+async def test_work_that_takes_long_says_that_it_goes_on():
+    """So that a call may last longer than its peer may be silent."""
+    question = question_about('{app="a"}')
+    partial = question.planned().evaluator.map(batch_of(ROWS))
+    outbox = Outbox(asyncio.get_running_loop(), sign_s=0.001)
+
+    sign = await outbox.next()
+    outbox.take(partial)
+    outbox.end(asyncio.get_running_loop().create_future())
+
+    assert decode_message(sign, MapAnswered)[0].partials == []
+    assert await outbox.next() is None
+    assert len(decode_message(outbox.last({}), MapAnswered)[0].partials) == 1
 
 
 async def test_units_of_peers_with_other_plans_are_read_instead():
@@ -193,9 +232,7 @@ async def test_units_of_peers_with_other_plans_are_read_instead():
         unit.selection.plans = "other"
 
         assert not shared.maps
-        assert not isinstance(
-            grouped([shared], groups_min=2, stops_early=False)[0], RemoteGroup
-        )
+        assert not isinstance(grouped([shared])[0], RemoteGroup)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.pattern_rows import NO_ROWS, RowsBuilder
 from loki_py.querier.merge import distinct_units
+from loki_py.querier.served_leaves import ServedLeaves
 from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport.abc import InstanceLost
@@ -46,6 +47,7 @@ async def served(ingester):
         clock=SystemClock(),
         reason_not_ready=lambda: None,
         distinct=distinct_units,
+        leaves=ServedLeaves(),
     )
     await server.start()
     pool = IngesterPool(IngesterClientConfig(), clock=SystemClock())
