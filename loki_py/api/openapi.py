@@ -234,6 +234,10 @@ _SKIPPED = {
         "repeated": "Not read: all their entries were read elsewhere.",
         "limitReached": "Not read: those before had as many lines as asked for.",
     },
+    "blocks": {
+        "searched": "Blocks searched as a whole before any line was looked at.",
+        "withoutText": "Those of them in which no line has what is sought.",
+    },
 }
 
 

@@ -108,6 +108,10 @@ def _skipped_of(skipped: Skipped, read: ReadStats) -> dict[str, dict[str, int]]:
             "repeated": read.units_repeated,
             "limitReached": read.units_unneeded,
         },
+        "blocks": {
+            "searched": read.blocks_searched,
+            "withoutText": read.blocks_without,
+        },
     }
 
 

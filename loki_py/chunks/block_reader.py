@@ -12,7 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loki_py.chunks import blocks
+from loki_py.chunks.block_parts import BlockPart, Selections, parts_of
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
+from loki_py.chunks.line_runs import LineRuns, selection_of_rows
 from loki_py.chunks.row_selection import RowSelection, cut_runs, select_rows
 from loki_py.chunks.tables import texts_of_lists
 from loki_py.encoding.framing import decode_frame
@@ -47,36 +49,6 @@ _BLOCK_NUMBERS = [
 
 
 @dataclass(frozen=True, slots=True)
-class BlockPart:
-    """The rows of one block that belong to wanted streams and a wanted time.
-
-    Attributes:
-        tenant: whose block it is.
-        block: position of the block in the file.
-        start_ns, end_ns: the wanted time, [start_ns, end_ns).
-        runs: the wanted runs; streams by position in `BlockFile.streams`.
-        row_first, rows: int64, where each run lies in the block.
-        min_ns, max_ns: bounds of what comes back, max inclusive.
-        rows_max: at most this many rows come back, exactly so unless `is_cut`.
-        line_bytes: bytes of the lines of these runs, before time cuts them.
-        is_cut: whether some rows of the runs are outside the wanted time.
-    """
-
-    tenant: str
-    block: int
-    start_ns: int
-    end_ns: int
-    runs: StreamRuns
-    row_first: _Ints
-    rows: _Ints
-    min_ns: int
-    max_ns: int
-    rows_max: int
-    line_bytes: int
-    is_cut: bool
-
-
-@dataclass(frozen=True, slots=True)
 class TenantExtent:
     """How much of a block file belongs to one tenant; bounds are inclusive."""
 
@@ -96,11 +68,12 @@ class BlockFile:
         header: where the entries came from.
         tenants: who has entries here, ascending.
         file_bytes: size of the file.
+        buffer: its bytes.
     """
 
     def __init__(self, buffer: "pa.Buffer") -> None:
         """See `open`."""
-        self._buffer = buffer
+        self.buffer = buffer
         self.file_bytes = len(buffer)
         footer_offset = blocks.decode_trailer(buffer)
         self.header: BlockFileHeader
@@ -118,6 +91,7 @@ class BlockFile:
         self._run_starts = np.searchsorted(self._runs["block"], block_starts)
         self._block_starts = block_starts
         self._streams: dict[str, Sequence[LabelSet]] = {}
+        self._selections = Selections()
 
     @classmethod
     def open(cls, buffer: "pa.Buffer") -> "BlockFile":
@@ -202,24 +176,27 @@ class BlockFile:
         *,
         start_ns: int,
         end_ns: int,
-    ) -> list[BlockPart]:
+    ) -> Sequence[BlockPart]:
         """Return a part per block that has rows of wanted streams in [start, end).
 
         Args:
             wanted: bool by position in `streams`; None for all streams.
         """
-        if tenant not in self._numbers or start_ns >= end_ns:
-            return []
+        if tenant not in self._numbers:
+            return ()
         mine = self._runs_of(tenant)
-        runs = {name: values[mine] for name, values in self._runs.items()}
-        hit = (runs["max_ns"] >= start_ns) & (runs["min_ns"] < end_ns)
-        if wanted is not None:
-            hit &= wanted[runs["stream"]]
-        if not hit.any():
-            return []
-        if not hit.all():
-            runs = {name: values[hit] for name, values in runs.items()}
-        return list(_parts_of(tenant, runs, start_ns=start_ns, end_ns=end_ns))
+        # Every time that covers the file is the same selection.
+        start_ns = max(start_ns, int(self._runs["min_ns"][mine].min()))
+        end_ns = min(end_ns, int(self._runs["max_ns"][mine].max()) + 1)
+        if start_ns >= end_ns:
+            return ()
+        key = (tenant, None if wanted is None else wanted.tobytes(), start_ns, end_ns)
+        found = self._selections.get(key)
+        if found is None:
+            runs = {name: values[mine] for name, values in self._runs.items()}
+            found = parts_of(tenant, runs, wanted, start_ns=start_ns, end_ns=end_ns)
+            self._selections.put(key, found)
+        return found
 
     def read(
         self, part: BlockPart, columns: Columns, *, joined: bool = False
@@ -246,12 +223,61 @@ class BlockFile:
         )
         line = None
         if columns.line:
-            lines = self._section(FrameKind.LINES, part.block)
+            lines = self._section(FrameKind.LINES, part.block).column(0)
             viewed = joined or selection.rows is not None
-            if columns.in_place and viewed and self.file_bytes <= ROOT_BYTES_MAX:
-                line = selection.in_place(lines.column(0), self._buffer)
-            else:
-                line = selection.of_column(lines.column(0))
+            line = self._lines(selection, lines, viewed=viewed and columns.in_place)
+        return self._batch(part, columns, selection, timestamp_ns, line)
+
+    def line_runs(self, part: BlockPart) -> LineRuns | None:
+        """Return runs of the part's lines, to be searched in `buffer`.
+
+        None where that is not worth it.
+
+        Raises: BadChecksum.
+        """
+        if self.file_bytes > ROOT_BYTES_MAX:
+            return None
+        lines = self._section(FrameKind.LINES, part.block).column(0)
+        return LineRuns.of(lines, self.buffer, part.row_first, part.rows)
+
+    def read_rows(
+        self, part: BlockPart, columns: Columns, lines: "pa.Array", rows: _Ints
+    ) -> EntryBatch:
+        """Return those of some rows of the part that are in its time.
+
+        Args:
+            lines: of the block, as `line_runs` has them.
+            rows: of `line_runs`, ascending.
+
+        Raises: BadChecksum.
+        """
+        timestamp_ns = self._timestamps(part.block)
+        selection = selection_of_rows(
+            rows,
+            part.runs.stream,
+            part.row_first,
+            timestamp_ns,
+            start_ns=part.start_ns,
+            end_ns=part.end_ns,
+        )
+        line = self._lines(selection, lines, viewed=columns.in_place)
+        return self._batch(part, columns, selection, timestamp_ns, line)
+
+    def _lines(
+        self, selection: RowSelection, lines: "pa.LargeStringArray", *, viewed: bool
+    ) -> "pa.Array":
+        if viewed and self.file_bytes <= ROOT_BYTES_MAX:
+            return selection.in_place(lines, self.buffer)
+        return selection.of_column(lines)
+
+    def _batch(
+        self,
+        part: BlockPart,
+        columns: Columns,
+        selection: RowSelection,
+        timestamp_ns: Timestamps,
+        line: "pa.Array | None",
+    ) -> EntryBatch:
         metadata, rest = self._metadata(part.block, selection, columns)
         return EntryBatch(
             self.streams(part.tenant),
@@ -325,7 +351,7 @@ class BlockFile:
         return pa.ipc.read_record_batch(self._payload(kind, offset), schema)
 
     def _payload(self, kind: FrameKind, offset: int) -> "pa.Buffer":
-        frame = decode_frame(self._buffer, offset, seed=self._seed)
+        frame = decode_frame(self.buffer, offset, seed=self._seed)
         if frame.kind != kind:
             raise BadMagic(f"frame at byte {offset} has kind {frame.kind}, not {kind}")
         return frame.payload
@@ -351,40 +377,6 @@ class BlockFile:
                 texts_of_lists(series["values"]),
                 strict=True,
             )
-        )
-
-
-def _parts_of(
-    tenant: str, runs: dict[str, npt.NDArray[Any]], *, start_ns: int, end_ns: int
-) -> Iterator[BlockPart]:
-    """Yield the parts that these runs, sorted by block, make up."""
-    block = runs["block"]
-    starts = np.concatenate(([0], np.flatnonzero(block[1:] != block[:-1]) + 1))
-    ends = np.append(starts[1:], len(block))
-    low = np.maximum(np.minimum.reduceat(runs["min_ns"], starts), start_ns)
-    high = np.minimum(np.maximum.reduceat(runs["max_ns"], starts), end_ns - 1)
-    cut = (runs["min_ns"] < start_ns) | (runs["max_ns"] >= end_ns)
-    per_block = zip(
-        block[starts].tolist(),
-        starts.tolist(),
-        ends.tolist(),
-        low.tolist(),
-        high.tolist(),
-        np.add.reduceat(runs["rows"], starts).tolist(),
-        np.add.reduceat(runs["line_bytes"], starts).tolist(),
-        np.logical_or.reduceat(cut, starts).tolist(),
-        strict=True,
-    )
-    for number, a, b, *numbers in per_block:
-        yield BlockPart(
-            tenant,
-            number,
-            start_ns,
-            end_ns,
-            StreamRuns(runs["stream"][a:b], runs["min_ns"][a:b], runs["max_ns"][a:b]),
-            runs["row_first"][a:b],
-            runs["rows"][a:b],
-            *numbers,
         )
 
 

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from loki_py.chunks.block_reader import BlockPart
+from loki_py.chunks.block_parts import BlockPart
+from loki_py.chunks.line_runs import LineRuns
 from loki_py.errors import CorruptData, DataUnreadable
 from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
 from loki_py.ingester.selection import Wanted
 from loki_py.model.batch import EntryBatch, StreamIndex, concat
 from loki_py.model.labels import LabelSet
+from loki_py.model.line_search import SEARCHED_ROWS_MIN
 from loki_py.model.scan import (
     Columns,
     LargeUnit,
@@ -20,8 +23,11 @@ from loki_py.model.scan import (
     StreamRuns,
     TimedUnit,
     TimeRuns,
+    no_rows,
 )
 from loki_py.model.shares import Share, ShareableUnit, UnitShare
+from loki_py.model.unit_group import UnitGroup
+from loki_py.model.views import viewed_in
 
 UNIT_LINE_BYTES = 16 << 20
 """Lines that one unit has at most, unless a single block has more."""
@@ -64,29 +70,67 @@ class BlockUnit(TimedUnit):
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows, columns lying in the mapped file where they can."""
-        return self.read_one(columns, stats, joined=False)
+        return _read([self], columns, stats)[0]
 
-    def read_one(
-        self, columns: Columns, stats: ReadStats, *, joined: bool
-    ) -> EntryBatch:
-        """Return the same, `joined` where other blocks of the file come with it."""
+    def whole(self, columns: Columns, stats: ReadStats, *, joined: bool) -> EntryBatch:
+        """Return all wanted rows, `joined` where other blocks of the file come too."""
         try:
             batch = self.local.file.read(self.part, columns, joined=joined)
         except CorruptData as error:
             raise self._unreadable(error) from error
         line_bytes = 0 if batch.line is None else batch.total_line_bytes()
+        self._count(batch, len(batch), line_bytes, stats)
+        return self._numbered(batch)
+
+    def line_runs(self) -> LineRuns | None:
+        """Return the lines in runs; None where they are not worth searching."""
+        try:
+            return self.local.file.line_runs(self.part)
+        except CorruptData as error:
+            raise self._unreadable(error) from error
+
+    def found(
+        self,
+        runs: LineRuns,
+        hits: npt.NDArray[np.bool_],
+        columns: Columns,
+        stats: ReadStats,
+    ) -> EntryBatch | None:
+        """Return the wanted rows in some of the runs of lines; None for no rows.
+
+        What was searched counts as read.
+        """
+        stats.blocks_searched += 1
+        rows, line_bytes = int((runs.last - runs.first).sum()), int(runs.length.sum())
+        if not hits.any():
+            stats.blocks_without += 1
+            stats.block_rows += rows
+            stats.block_bytes += line_bytes
+            self.store.note_read(line_bytes)
+            return None
+        try:
+            batch = self.local.file.read_rows(
+                self.part, columns, runs.lines, runs.rows_of(hits)
+            )
+        except CorruptData as error:
+            raise self._unreadable(error) from error
+        self._count(batch, rows, line_bytes, stats)
+        return self._numbered(batch)
+
+    def _count(
+        self, batch: EntryBatch, rows: int, line_bytes: int, stats: ReadStats
+    ) -> None:
         metadata_bytes = batch.total_metadata_bytes()
-        stats.block_rows += len(batch)
+        stats.block_rows += rows
         stats.block_bytes += line_bytes
         stats.metadata_bytes += metadata_bytes
-        self.store.note_read(line_bytes + metadata_bytes + 8 * len(batch))
-        return EntryBatch(
-            self.wanted.streams,
-            self.local_of_position[batch.stream],
-            batch.timestamp_ns,
-            batch.line,
-            batch.metadata,
-            batch.metadata_rest,
+        self.store.note_read(line_bytes + metadata_bytes + 8 * rows)
+
+    def _numbered(self, batch: EntryBatch) -> EntryBatch:
+        return replace(
+            batch,
+            streams=self.wanted.streams,
+            stream=self.local_of_position[batch.stream],
         )
 
     def read_times(
@@ -113,39 +157,8 @@ class BlockUnit(TimedUnit):
 
 
 @dataclass(frozen=True, slots=True)
-class BlockGroup(LargeUnit, ShareableUnit, TimedUnit):
+class BlockGroup(UnitGroup[BlockUnit], LargeUnit, ShareableUnit, TimedUnit):
     """Neighbouring blocks of one file of which a scan wants little each."""
-
-    units: Sequence[BlockUnit]
-
-    @property
-    def streams(self) -> Sequence[LabelSet]:
-        return self.units[0].streams
-
-    @property
-    def origin(self) -> str:
-        return self.units[0].origin
-
-    @property
-    def min_ns(self) -> int:
-        return min(unit.min_ns for unit in self.units)
-
-    @property
-    def max_ns(self) -> int:
-        return max(unit.max_ns for unit in self.units)
-
-    @property
-    def rows_max(self) -> int:
-        return sum(unit.rows_max for unit in self.units)
-
-    @property
-    def runs(self) -> StreamRuns:
-        runs = [unit.runs for unit in self.units]
-        return StreamRuns(
-            np.concatenate([each.stream for each in runs]),
-            np.concatenate([each.min_ns for each in runs]),
-            np.concatenate([each.max_ns for each in runs]),
-        )
 
     def pieces(self) -> Sequence[ScanUnit]:
         """Return the blocks one by one."""
@@ -169,8 +182,7 @@ class BlockGroup(LargeUnit, ShareableUnit, TimedUnit):
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows of all blocks, copied together."""
-        batches = [unit.read_one(columns, stats, joined=True) for unit in self.units]
-        return concat([batch for batch in batches if len(batch)] or batches[:1])
+        return concat(_read(self.units, columns, stats))
 
     def read_times(
         self, columns: Columns, stats: ReadStats
@@ -187,6 +199,47 @@ class BlockGroup(LargeUnit, ShareableUnit, TimedUnit):
         return found
 
 
+def _read(
+    units: Sequence[BlockUnit], columns: Columns, stats: ReadStats
+) -> Sequence[EntryBatch]:
+    """Return the wanted rows of blocks of one file; one batch at least."""
+    found = _searched(units, columns, stats)
+    if found is None:
+        joined = len(units) > 1
+        found = [unit.whole(columns, stats, joined=joined) for unit in units]
+        found = [batch for batch in found if len(batch)] or found[:1]
+    return found
+
+
+def _searched(
+    units: Sequence[BlockUnit], columns: Columns, stats: ReadStats
+) -> list[EntryBatch] | None:
+    """Return the wanted rows around what is sought; None where all are wanted."""
+    search = columns.search
+    if search is None or search.is_dense or not columns.line:
+        return None
+    if sum(unit.rows_max for unit in units) < SEARCHED_ROWS_MIN:
+        return None
+    runs = [each for each in (unit.line_runs() for unit in units) if each is not None]
+    if len(runs) < len(units):
+        return None
+    texts = viewed_in(
+        units[0].local.file.buffer,
+        np.concatenate([each.start for each in runs]),
+        np.concatenate([each.length for each in runs]),
+    )
+    hits = search.holding(texts)
+    if hits is None:
+        return None
+    ends = np.cumsum([len(each.first) for each in runs])[:-1]
+    found = [
+        unit.found(own, mine, columns, stats)
+        for unit, own, mine in zip(units, runs, np.split(hits, ends), strict=True)
+    ]
+    some = [batch for batch in found if batch is not None and len(batch)]
+    return some or [no_rows(units[0].wanted.streams, columns)]
+
+
 def _narrowed(part: BlockPart, start_ns: int, end_ns: int) -> BlockPart:
     return replace(
         part,
@@ -198,6 +251,21 @@ def _narrowed(part: BlockPart, start_ns: int, end_ns: int) -> BlockPart:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FileUnits:
+    """What a file has for a scan.
+
+    Attributes:
+        units: none where no row is wanted.
+        chunks: what blocks have of one stream each and the scan wants.
+        skipped: chunks that it does not want.
+    """
+
+    units: Sequence[ScanUnit]
+    chunks: int
+    skipped: Skipped
+
+
 def units_of_file(
     store: BlockStore,
     local: LocalFile,
@@ -206,39 +274,41 @@ def units_of_file(
     wanted: Wanted,
     *,
     with_lines: bool,
-) -> list[ScanUnit]:
-    """Return the file's units for a scan; none where it has no wanted row.
+) -> FileUnits:
+    """Return the file's units for a scan.
 
     Args:
         with_lines: whether the scan reads lines.
     """
     local_of_position = wanted.local_of_ref[part.refs]
     selects = local_of_position >= 0
-    if not selects.any():
-        return []
-    parts = local.file.select(
-        tenant,
-        None if selects.all() else selects,
-        start_ns=wanted.start_ns,
-        end_ns=wanted.end_ns,
-    )
+    parts: Sequence[BlockPart] = ()
+    if selects.any():
+        parts = local.file.select(
+            tenant,
+            None if selects.all() else selects,
+            start_ns=wanted.start_ns,
+            end_ns=wanted.end_ns,
+        )
     origin = store.origin_of(local, part)
     numbers = local_of_position.astype(np.uint32)
     units = [BlockUnit(wanted, store, local, numbers, each, origin) for each in parts]
-    return [
-        group[0] if len(group) == 1 else BlockGroup(group)
-        for group in _groups(units, with_lines=with_lines)
-    ]
+    chunks = sum(len(each.runs.stream) for each in parts)
+    return FileUnits(
+        [
+            group[0] if len(group) == 1 else BlockGroup(group)
+            for group in _groups(units, with_lines=with_lines)
+        ],
+        chunks,
+        _skipped(local, tenant, wanted, chunks),
+    )
 
 
-def skipped_of_file(
-    local: LocalFile, tenant: str, wanted: Wanted, units: Sequence[ScanUnit]
-) -> Skipped:
-    """Return which runs of the tenant are in none of the file's units for a scan."""
+def _skipped(local: LocalFile, tenant: str, wanted: Wanted, matched: int) -> Skipped:
+    """Return which chunks of the tenant a scan does not want."""
     runs = local.file.stream_runs(tenant)
     in_time = (runs.max_ns >= wanted.start_ns) & (runs.min_ns < wanted.end_ns)
     inside = int(np.count_nonzero(in_time))
-    matched = sum(len(unit.runs.stream) for unit in units)
     return Skipped(outside_time=len(in_time) - inside, other_streams=inside - matched)
 
 

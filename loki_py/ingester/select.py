@@ -5,7 +5,7 @@ Called on the event loop; nothing is read here.
 
 from functools import partial
 
-from loki_py.ingester.block_units import skipped_of_file, units_of_file
+from loki_py.ingester.block_units import units_of_file
 from loki_py.ingester.blockstore import BlockStore
 from loki_py.ingester.cells import CellBook, Held
 from loki_py.ingester.selection import skipped_of_head, units_of_head, wanted_of
@@ -28,6 +28,7 @@ def select(
     wanted = wanted_of(table, scan)
     units: list[ScanUnit] = []
     skipped: list[Skipped] = []
+    chunks = 0
     files = list(blocks.parts_of(tenant))
     for local, part in files:
         found = units_of_file(
@@ -38,20 +39,22 @@ def select(
             wanted,
             with_lines=scan.columns.line,
         )
-        skipped.append(skipped_of_file(local, tenant, wanted, found))
-        units += found
+        units += found.units
+        chunks += found.chunks
+        skipped.append(found.skipped)
     heads = list(state.heads_of(tenant))
     for number, head in heads:
-        found = units_of_head(head, wanted, f"head/{number}")
-        skipped.append(skipped_of_head(head, wanted, found))
-        units += found
+        mine = units_of_head(head, wanted, f"head/{number}")
+        skipped.append(skipped_of_head(head, wanted, mine))
+        units += mine
+        chunks += sum(map(chunks_of, mine))
     held = Held(tenant, wanted, [(n, head.pieces()) for n, head in heads], files)
     if scan.newest_first:
         units.reverse()
     return Selection(
         units,
         blocks.packs_covered(tenant),
-        sum(map(chunks_of, units)),
+        chunks,
         blocks.missing,
         streams=wanted.streams,
         cells=partial(cells.cells_of, held),

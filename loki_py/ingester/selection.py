@@ -15,6 +15,7 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.scan import (
     BatchUnit,
     Columns,
+    LocalUnit,
     ReadStats,
     Scan,
     ScanUnit,
@@ -58,7 +59,7 @@ def wanted_of(table: StreamTable, scan: Scan) -> Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadUnit:
+class HeadUnit(LocalUnit):
     """Some pieces of one head, as they were when the query came.
 
     Attributes:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
+from loki_py.model.line_search import LineSearch
 from loki_py.model.matchers import Matcher
 
 ALL_METADATA = None
@@ -24,11 +26,14 @@ class Columns:
         metadata: the metadata names needed; ALL_METADATA (None) for all.
         in_place: whether lines may come as views of where they lie, good for as
             long as the batch is.
+        search: tells neighbouring lines of which none is of interest; a reader
+            may leave those out, and may ignore it.
     """
 
     line: bool = True
     metadata: frozenset[str] | None = ALL_METADATA
     in_place: bool = field(default=False, compare=False)
+    search: LineSearch | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class ReadStats:
         units_timed: units that were answered for by their times alone.
         units_repeated: units not read because others hold all of their entries.
         units_unneeded: units not read because what was read first suffices.
+        blocks_searched: blocks whose lines were searched before rows were read.
+        blocks_without: those of them that hold nothing of what was sought.
         duplicates: rows dropped as duplicates.
         packs_fetched: packs of which anything was fetched.
     """
@@ -83,6 +90,8 @@ class ReadStats:
     units_timed: int = 0
     units_repeated: int = 0
     units_unneeded: int = 0
+    blocks_searched: int = 0
+    blocks_without: int = 0
     duplicates: int = 0
     packs_fetched: int = 0
 
@@ -231,7 +240,11 @@ class TimeRuns:
     timestamp_ns: Timestamps
 
 
-class TimedUnit(ABC):
+class LocalUnit:
+    """A unit that lies in memory or in a mapped file: to read it waits for nobody."""
+
+
+class TimedUnit(LocalUnit, ABC):
     """A unit that knows which of its rows are one stream's, in order of time."""
 
     @abstractmethod
@@ -270,7 +283,7 @@ class LargeUnit(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class BatchUnit:
+class BatchUnit(LocalUnit):
     """A unit whose rows are already in memory."""
 
     batch: EntryBatch
@@ -323,6 +336,16 @@ def projected(batch: EntryBatch, columns: Columns) -> EntryBatch:
         batch.line if columns.line else None,
         {name: col for name, col in batch.metadata.items() if name in wanted},
         None if columns.metadata == frozenset() else batch.metadata_rest,
+    )
+
+
+def no_rows(streams: Sequence[LabelSet], columns: Columns) -> EntryBatch:
+    """Return a batch without rows."""
+    return EntryBatch(
+        streams,
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.int64),
+        pa.nulls(0, pa.large_string()) if columns.line else None,
     )
 
 

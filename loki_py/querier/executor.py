@@ -15,9 +15,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from loki_py.logql.question import LeafQuestion
-from loki_py.model.scan import ReadStats, Scan, ScanUnit
+from loki_py.model.scan import LocalUnit, ReadStats, Scan, ScanUnit
 from loki_py.querier.fairness import FairQueue
-from loki_py.querier.leaf_run import Evaluator, LeafRun, ReadWatch, RunPolicy
+from loki_py.querier.leaf_run import (
+    Evaluator,
+    LeafRun,
+    ReadWatch,
+    RunPolicy,
+    counts_times,
+)
 from loki_py.querier.small_units import small_joined
 from loki_py.transport.groups import grouped
 
@@ -28,6 +34,11 @@ AHEAD_PER_WORKER = 8
 
 AHEAD_PER_WORKER_EARLY = 2
 """The same where a few rows may suffice: what is read ahead may be for nothing."""
+
+
+UNITS_ALONE = 8
+"""Units that one thread reads where a few rows may suffice: what others would read
+meanwhile is mostly for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,7 @@ class QueryExecutor:
             workers=self._workers,
             ahead_max=self._workers
             * (AHEAD_PER_WORKER_EARLY if stops_early else AHEAD_PER_WORKER),
+            alone_max=_alone_max(units, evaluator, stops_early=stops_early),
             cut_small=stops_early,
             partial_allowed=partial_allowed,
         )
@@ -166,3 +178,17 @@ class QueryExecutor:
             if not turn.done():
                 self._running += 1
                 turn.set_result(None)
+
+
+def _alone_max(
+    units: Sequence[ScanUnit], evaluator: Evaluator, *, stops_early: bool
+) -> int:
+    """Return how many units are best read by one thread.
+
+    Counting times is mostly work between calls, for which threads take turns.
+    """
+    if not all(isinstance(unit, LocalUnit) for unit in units):
+        return 0
+    if counts_times(evaluator):
+        return len(units)
+    return UNITS_ALONE if stops_early else 0

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from loki_py.errors import DataUnreadable
 from loki_py.logql.question import LeafQuestion
@@ -56,6 +56,11 @@ class Evaluator(Protocol):
 class TimesEvaluator(Protocol):
     """An evaluator that may need no more than the times of a unit."""
 
+    @property
+    def counts_times(self) -> bool:
+        """Whether it does not need more of units that know their times."""
+        ...
+
     def map_times(self, unit: TimedUnit, columns: Columns, stats: ReadStats) -> Any:
         """Return the unit's partial result; None where it takes a batch."""
         ...
@@ -74,6 +79,7 @@ class RunPolicy:
     Attributes:
         workers: slices that may be at work at once.
         ahead_max: units begun but not added; small where the leaf stops early.
+        alone_max: units that one thread reads before others join it.
         cut_small: whether large units are cut as small as they can be, for
             leaves that want the newest few rows.
         partial_allowed: whether the answer may miss data that cannot be read.
@@ -81,6 +87,7 @@ class RunPolicy:
 
     workers: int
     ahead_max: int
+    alone_max: int = 0
     cut_small: bool = False
     partial_allowed: bool = False
 
@@ -157,7 +164,8 @@ class LeafRun:
         """Queue as many slices as there may be work for; the lock is held."""
         if not self._may_begin():
             return
-        while self._running < min(self.policy.workers, len(self._heap) + self._pending):
+        workers = 1 if self._begun < self.policy.alone_max else self.policy.workers
+        while self._running < min(workers, len(self._heap) + self._pending):
             self.pool.submit(self._slice)
             self._running += 1
 
@@ -245,7 +253,7 @@ class LeafRun:
         """Return what the evaluator makes of a unit's rows, here or where they lie."""
         if self.question is not None and isinstance(unit, MappingUnit) and unit.maps:
             return unit.mapped(self.question, stats)
-        if isinstance(unit, TimedUnit) and isinstance(self.evaluator, TimesEvaluator):
+        if isinstance(unit, TimedUnit) and counts_times(self.evaluator):
             partial = self.evaluator.map_times(unit, self.scan.columns, stats)
             if partial is not None:
                 stats.units_timed += 1
@@ -317,6 +325,11 @@ class LeafRun:
                 self._error = error
             self._stopped = True
             self._heap.clear()
+
+
+def counts_times(evaluator: Evaluator) -> TypeGuard[TimesEvaluator]:
+    """Return whether times are all that the evaluator needs."""
+    return isinstance(evaluator, TimesEvaluator) and evaluator.counts_times
 
 
 def _time_of(key_ns: int, scan: Scan) -> int:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from loki_py.chunks.sorting import duplicate_rows
 from loki_py.errors import CorruptData
@@ -28,6 +27,7 @@ from loki_py.model.scan import (
     ReadStats,
     Scan,
     ScanUnit,
+    no_rows,
     projected,
 )
 from loki_py.querier.overlap import Overlaps, StreamNumbers, Window, overlaps_of
@@ -212,8 +212,8 @@ class DistinctUnit(WrappedUnit):
         stats.duplicates += int(repeated.sum())
         if repeated.all():
             stats.units_repeated += 1
-            return _nothing_of(self.unit.streams, columns)
-        batch = self.unit.read(columns, stats)
+            return no_rows(self.unit.streams, columns)
+        batch = self.unit.read(replace(columns, search=None), stats)
         if len(batch) != len(mine):
             raise CorruptData(
                 f"unit of {self.origin} has {len(batch)} rows, and digests of "
@@ -251,15 +251,6 @@ class DistinctUnit(WrappedUnit):
             theirs = self.shared.entries_of(peer, suspects, window, stats)
             repeated[_rows_held_by(theirs, mine, self.shared.numbers)] = True
         return repeated
-
-
-def _nothing_of(streams: Sequence[LabelSet], columns: Columns) -> EntryBatch:
-    return EntryBatch(
-        streams,
-        np.zeros(0, np.uint32),
-        np.zeros(0, np.int64),
-        pa.nulls(0, pa.large_string()) if columns.line else None,
-    )
 
 
 def _read_again(unit: ScanUnit, columns: Columns, stats: ReadStats) -> EntryBatch:

@@ -302,10 +302,14 @@ class _PlanLeaf:
     def map(self, batch: EntryBatch) -> Any:
         return self.leaf.evaluator.map(batch)
 
+    @property
+    def counts_times(self) -> bool:
+        evaluator = self.leaf.evaluator
+        return isinstance(evaluator, RangeEvaluator) and evaluator.counts_times
+
     def map_times(self, unit: TimedUnit, columns: Columns, stats: ReadStats) -> Any:
         evaluator = self.leaf.evaluator
-        if not isinstance(evaluator, RangeEvaluator) or not evaluator.counts_times:
-            return None
+        assert isinstance(evaluator, RangeEvaluator)
         runs = unit.read_times(columns, stats)
         return None if runs is None else evaluator.map_times(runs)
 

@@ -3,57 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from loki_py.model.batch import EntryBatch, concat
-from loki_py.model.labels import LabelSet
-from loki_py.model.scan import (
-    Columns,
-    LargeUnit,
-    ReadStats,
-    ScanUnit,
-    StreamRuns,
-    TimedUnit,
-)
+from loki_py.model.scan import Columns, LargeUnit, ReadStats, ScanUnit, TimedUnit
+from loki_py.model.unit_group import UnitGroup
 
 JOINED_ROWS_MAX = 50_000
 """Rows of small units that are read as one."""
 
 
 @dataclass(frozen=True, slots=True)
-class JoinedUnits(LargeUnit):
-    """Units over one list of streams, free of each other's duplicates."""
-
-    units: Sequence[ScanUnit]
-
-    @property
-    def streams(self) -> Sequence[LabelSet]:
-        return self.units[0].streams
-
-    @property
-    def origin(self) -> str:
-        return self.units[0].origin
-
-    @property
-    def min_ns(self) -> int:
-        return min(unit.min_ns for unit in self.units)
-
-    @property
-    def max_ns(self) -> int:
-        return max(unit.max_ns for unit in self.units)
-
-    @property
-    def rows_max(self) -> int:
-        return sum(unit.rows_max for unit in self.units)
-
-    @property
-    def runs(self) -> StreamRuns:
-        runs = [unit.runs for unit in self.units]
-        return StreamRuns(
-            np.concatenate([each.stream for each in runs]),
-            np.concatenate([each.min_ns for each in runs]),
-            np.concatenate([each.max_ns for each in runs]),
-        )
+class JoinedUnits(UnitGroup[ScanUnit], LargeUnit):
+    """Small units as one."""
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows of all units."""

@@ -172,7 +172,14 @@ def test_stats_tell_what_was_read():
 
 def test_stats_tell_what_was_skipped_and_why():
     """Each reason has a figure of its own."""
-    read = ReadStats(units_read=1, units_timed=2, units_repeated=3, units_unneeded=4)
+    read = ReadStats(
+        units_read=1,
+        units_timed=2,
+        units_repeated=3,
+        units_unneeded=4,
+        blocks_searched=9,
+        blocks_without=8,
+    )
     skipped = Skipped(outside_time=5, other_streams=6, held_locally=7, other_replicas=8)
 
     stats = stats_of(QueryCost(read=read, skipped=skipped))
@@ -185,4 +192,5 @@ def test_stats_tell_what_was_skipped_and_why():
             "otherReplicas": 8,
         },
         "units": {"read": 1, "timesOnly": 2, "repeated": 3, "limitReached": 4},
+        "blocks": {"searched": 9, "withoutText": 8},
     }

@@ -159,7 +159,7 @@ def test_runs_bound_each_stream():
 def test_unknown_tenant_has_nothing():
     file = opened(SMALL)
 
-    assert file.select("nobody", None, **ALL_TIME) == []
+    assert file.select("nobody", None, **ALL_TIME) == ()
     assert file.streams("nobody") == ()
 
 
@@ -253,3 +253,28 @@ def test_entry_longer_than_a_block_is_a_block():
         ("", {}),
     ]
     assert file.extent("t" * 150).blocks == 2
+
+
+def test_times_that_cover_the_file_are_one_selection():
+    """People ask again with a later end; the file has not changed."""
+    file = opened(SMALL)
+
+    first = file.select("t1", None, start_ns=0, end_ns=100)
+
+    assert file.select("t1", None, start_ns=-5, end_ns=2**63) is first
+    assert file.select("t1", None, start_ns=0, end_ns=3) is not first
+    assert file.select("t2", None, start_ns=0, end_ns=100) is not first
+
+
+def test_few_selections_are_remembered():
+    file = opened(SMALL)
+    first = file.select("t1", None, start_ns=0, end_ns=1)
+
+    for mask in range(1, 4):
+        wanted = np.array([mask & 1, mask & 2], np.bool_)
+        for end_ns in range(2, 6):
+            file.select("t1", wanted, start_ns=0, end_ns=end_ns)
+
+    again = file.select("t1", None, start_ns=0, end_ns=1)
+    assert again is not first
+    assert [part.block for part in again] == [part.block for part in first]

@@ -115,6 +115,8 @@ class Timed(TimedUnit):
 class Counting(Newest):
     """Takes units without reading them."""
 
+    counts_times = True
+
     def map_times(self, unit, columns, stats):  # noqa: ARG002
         return [unit.min_ns]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 from fakes.ingesters import batch_of, rows_of
 
+from loki_py.logql.stages.line_chunks import LiteralSearch
 from loki_py.model.matchers import Matcher, MatchType
 from loki_py.model.scan import BatchUnit, Columns, ReadStats, Scan, StreamRuns
 from loki_py.querier.merge import merged
@@ -79,6 +80,17 @@ def test_rows_that_only_one_replica_has_are_fetched_from_it():
     ]
 
     assert read_all(merged(units, SCAN), Columns()) == rows_of(batch_of(ROWS))
+
+
+def test_rows_that_are_compared_by_number_are_all_read():
+    """A reader that left some out would have others than were compared."""
+    fewer, more = (Elsewhere(batch_of(ROWS[n:]), f"i-{n}") for n in (1, 0))
+    columns = Columns(search=LiteralSearch(["line 7"]))
+
+    read_all(merged([fewer, more], SCAN), columns)
+
+    assert [read.search for read in fewer.reads] == [columns.search]
+    assert [read.search for read in more.reads] == [None]
 
 
 def test_unit_here_is_compared_with_one_elsewhere():

@@ -7,16 +7,13 @@ import polars as pl
 import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask, Rows
-from loki_py.logql.stages.line_chunks import LineChunks
+from loki_py.logql.stages.line_chunks import NEAR_MAX, LineChunks
 from loki_py.logql.stages.line_filter import Test
 from loki_py.logql.stages.regex import contains
 from loki_py.model.views import is_viewed, taken
 
 _ODD = ("\\", "\ufffd")
 """A line with one of these may spell a text in another way."""
-
-_NEAR_MAX = 0.25
-"""Above this share of the lines, choosing them is not worth it."""
 
 
 class SurvivingLines:
@@ -65,7 +62,7 @@ class SurvivingLines:
             for runs in found[len(literals) : len(sought)]:
                 keep &= runs | odd
             self._odd = chunks.by_row(odd)
-        if keep.mean() > _NEAR_MAX:
+        if keep.mean() > NEAR_MAX:
             self.is_dense = True
             return column
         self.rows = np.flatnonzero(chunks.by_row(keep))

@@ -1,9 +1,4 @@
-"""Neighbouring lines as one text, to see at once that none holds a text.
-
-Lines of a block lie one behind the other. Searching them together costs no step
-per line, and most needles are in few places: what is then searched line by line
-is the neighbourhood of those.
-"""
+"""Neighbouring lines as one text, to see at once that none holds a text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +9,32 @@ import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
 from loki_py.model.batch import Rows, offsets_of
+from loki_py.model.line_search import SEARCHED_ROWS_MIN, runs_of_spans
 from loki_py.model.views import INLINE_BYTES, is_viewed, root_of, viewed_in, views_of
 
-CHUNK_ROWS = 256
-_ROWS_MIN = 8 * CHUNK_ROWS
-"""Fewer lines are as well searched one by one."""
+NEAR_MAX = 0.25
+"""Above this share of the runs, choosing some is not worth it."""
+
+
+class LiteralSearch:
+    """Searches runs of lines for texts that every line of interest holds.
+
+    Attributes:
+        is_dense: whether too many runs had all texts; a hint that threads share.
+    """
+
+    def __init__(self, literals: Sequence[str]) -> None:
+        self.is_dense = False
+        self._literals = literals
+
+    def holding(self, texts: "pa.Array") -> Mask | None:
+        """Return which runs may have a line with the texts; see `LineSearch`."""
+        hits = runs_holding(pl.Series(pl.from_arrow(texts)), self._literals)
+        found: Mask = np.logical_and.reduce(hits)
+        if found.mean() > NEAR_MAX:
+            self.is_dense = True
+            return None
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +55,14 @@ class LineChunks:
     @classmethod
     def of(cls, lines: "pa.Array") -> "LineChunks | None":
         """Return the runs; None where the lines do not lie so, or are few."""
-        if len(lines) < _ROWS_MIN or lines.null_count:
+        if len(lines) < SEARCHED_ROWS_MIN or lines.null_count:
             return None
         if is_viewed(lines):
             return cls._of_views(lines)
-        first = np.arange(0, len(lines), CHUNK_ROWS)
+        cut = runs_of_spans(np.array([0]), np.array([len(lines)]))
+        if cut is None:
+            return None
+        first = cut[0]
         offsets = offsets_of(lines)[np.append(first, len(lines))]
         texts = pa.Array.from_buffers(
             pa.large_string(),
@@ -60,25 +79,28 @@ class LineChunks:
             return None
         start = views[:, 3].astype(np.int64)
         end = start + views[:, 0]
-        begins = np.zeros(len(lines), np.bool_)
-        begins[::CHUNK_ROWS] = True
-        begins[1:] |= start[1:] != end[:-1]
-        first = np.flatnonzero(begins)
-        if len(first) * CHUNK_ROWS > 4 * len(lines):
+        apart = np.flatnonzero(start[1:] != end[:-1]) + 1
+        cut = runs_of_spans(np.concatenate(([0], apart)), np.append(apart, len(lines)))
+        if cut is None:
             return None
-        size = end[np.append(first[1:], len(lines)) - 1] - start[first]
-        texts = pl.Series(pl.from_arrow(viewed_in(root, start[first], size)))
-        return cls(texts, first, len(lines))
+        first, last = cut
+        texts = viewed_in(root, start[first], end[last - 1] - start[first])
+        return cls(pl.Series(pl.from_arrow(texts)), first, len(lines))
 
     def holding(self, texts: Sequence[str]) -> list[Mask]:
         """Return for each text which runs may have a line that holds it."""
-        column = pl.col("text").str
-        found = pl.DataFrame({"text": self.texts}).select_seq(
-            column.contains(text, literal=True).alias(str(i))
-            for i, text in enumerate(texts)
-        )
-        return [found[str(i)].to_numpy() for i in range(len(texts))]
+        return runs_holding(self.texts, texts)
 
     def by_row(self, runs: Mask) -> Mask:
         """Return the same by row."""
         return np.repeat(runs, np.diff(self.first, append=self.rows_count))
+
+
+def runs_holding(runs: pl.Series, texts: Sequence[str]) -> list[Mask]:
+    """Return for each text which runs hold it."""
+    column = pl.col("text").str
+    found = pl.DataFrame({"text": runs}).select_seq(
+        column.contains(text, literal=True).alias(str(i))
+        for i, text in enumerate(texts)
+    )
+    return [found[str(i)].to_numpy() for i in range(len(texts))]

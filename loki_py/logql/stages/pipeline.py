@@ -28,6 +28,7 @@ from loki_py.logql.stages.label_filter import label_filter, names_of
 from loki_py.logql.stages.label_filter import reads as label_filter_reads
 from loki_py.logql.stages.label_filter import test_of as filter_test
 from loki_py.logql.stages.leading import SurvivingLines
+from loki_py.logql.stages.line_chunks import LiteralSearch
 from loki_py.logql.stages.line_filter import line_filter, literals_of, test_of
 from loki_py.logql.stages.logfmt_fields import logfmt
 from loki_py.logql.stages.stage import Apply, Hints, Names, Test, Wants, common, union
@@ -125,6 +126,7 @@ class Pipeline:
             line=wants.line or bool(self._line_tests),
             metadata=self._metadata,
             in_place=True,
+            search=LiteralSearch(self._literals) if self._literals else None,
         )
 
     def run(self, batch: EntryBatch, table: StreamTable) -> Frame:
