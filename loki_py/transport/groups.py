@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch, concat
-from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns, ReadStats, ScanUnit, StreamRuns
+from loki_py.model.scan import Columns, ReadStats, ScanUnit
 from loki_py.model.shares import Share
+from loki_py.model.unit_group import UnitGroup
 from loki_py.transport.abc import MappingUnit
 from loki_py.transport.remote_units import RemoteUnit
 
@@ -19,43 +17,12 @@ GROUP_ROWS_MAX = 1_500_000
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteGroup(MappingUnit):
+class RemoteGroup(UnitGroup[RemoteUnit], MappingUnit):
     """Units of one share of one selection, evaluated in one call; a `ScanUnit`."""
-
-    units: Sequence[RemoteUnit]
 
     @property
     def maps(self) -> bool:
         return True
-
-    @property
-    def streams(self) -> Sequence[LabelSet]:
-        return self.units[0].streams
-
-    @property
-    def min_ns(self) -> int:
-        return min(unit.min_ns for unit in self.units)
-
-    @property
-    def max_ns(self) -> int:
-        return max(unit.max_ns for unit in self.units)
-
-    @property
-    def rows_max(self) -> int:
-        return sum(unit.rows_max for unit in self.units)
-
-    @property
-    def origin(self) -> str:
-        return self.units[0].origin
-
-    @property
-    def runs(self) -> StreamRuns:
-        runs = [unit.runs for unit in self.units]
-        return StreamRuns(
-            np.concatenate([each.stream for each in runs]),
-            np.concatenate([each.min_ns for each in runs]),
-            np.concatenate([each.max_ns for each in runs]),
-        )
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the rows of all units."""
