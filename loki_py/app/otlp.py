@@ -2,6 +2,7 @@
 
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext
+from loki_py.api.late_pushes import LatePushes
 from loki_py.api.otlp import OtlpAcceptor
 from loki_py.api.otlp_grpc import OtlpCalls, OtlpGrpc, OtlpGrpcSettings
 from loki_py.api.push import PushCaps
@@ -21,7 +22,8 @@ def exports_of(
         config.distributor.decoded_bytes_max,
         BytesInFlight(config.distributor.inflight_bytes_max),
     )
-    return OtlpAcceptor(OtlpDecoder(), pusher, overrides, context, caps)
+    late = LatePushes(pusher, overrides)
+    return OtlpAcceptor(OtlpDecoder(), late, overrides, context, caps)
 
 
 def otlp_grpc_of(

@@ -352,7 +352,7 @@ def _http(
         routes += tail.routes()
     pushes: dict[str, AsgiApp] = {}
     if parts.distributor is not None and exports is not None:
-        push = PushRoute(PushDecoder(), parts.distributor, context, exports.caps)
+        push = PushRoute(PushDecoder(), exports.pusher, context, exports.caps)
         otlp = OtlpRoute(exports)
         pushes = {
             **dict.fromkeys(PUSH_ROUTES, push),
