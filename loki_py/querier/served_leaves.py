@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loki_py.logql.exec.range_leaf import RangeEvaluator
 from loki_py.logql.parser import parse
-from loki_py.logql.plan import Leaf, LogPlan, Plan
+from loki_py.logql.plan import LogPlan
 from loki_py.logql.question import LeafQuestion
-from loki_py.model.batch import EntryBatch
-from loki_py.model.scan import Columns, ReadStats, ScanUnit, TimedUnit
+from loki_py.model.scan import ReadStats, ScanUnit
 from loki_py.querier.executor import QueryExecutor
+from loki_py.querier.plan_leaf import PlanLeaf
 
 
 class ServedLeaves:
@@ -54,31 +53,16 @@ class ServedLeaves:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(PlanLeaf):
     """The evaluation of a leaf whose partial results are added up elsewhere."""
 
-    plan: Plan
-    leaf: Leaf
     take: Callable[[Any], None]
-
-    def map(self, batch: EntryBatch) -> Any:
-        return self.leaf.evaluator.map(batch)
-
-    def map_times(self, unit: TimedUnit, columns: Columns, stats: ReadStats) -> Any:
-        evaluator = self.leaf.evaluator
-        if not isinstance(evaluator, RangeEvaluator) or not evaluator.counts_times:
-            return None
-        runs = unit.read_times(columns, stats)
-        return None if runs is None else evaluator.map_times(runs)
 
     def add(self, partial: Any) -> None:
         if isinstance(self.plan, LogPlan):
             # Added up here too, to know when it is enough.
             self.leaf.evaluator.add(partial)
         self.take(partial)
-
-    def enough(self, bound_ns: int) -> bool:
-        return self.plan.enough(bound_ns)
 
 
 class _Unwatched:

@@ -8,22 +8,20 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from loki_py.config.limits import Limits, Overrides
 from loki_py.errors import DataUnreadable, QueryTimeout
 from loki_py.logql import ast
 from loki_py.logql import ast_metric as metric
-from loki_py.logql.exec.range_leaf import RangeEvaluator
 from loki_py.logql.parser import parse
 from loki_py.logql.plan import Leaf, Plan
 from loki_py.logql.question import LeafQuestion, Question
-from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.results import Data, Matrix, Result, Streams, Vector
-from loki_py.model.scan import Columns, ReadStats, Skipped, TimedUnit
+from loki_py.model.scan import ReadStats, Skipped
 from loki_py.querier import limits as rules
 from loki_py.querier.executor import LeafOutcome, QueryExecutor
+from loki_py.querier.plan_leaf import PlanLeaf
 from loki_py.querier.requests import (
     InstantRequest,
     MetadataRequest,
@@ -219,7 +217,7 @@ class Querier:
             outcome = await self._executor.run_leaf(
                 selected.units,
                 leaf.scan,
-                _PlanLeaf(plan, leaf),
+                PlanLeaf(plan, leaf),
                 watch=budget,
                 stops_early=asked.is_log,
                 partial_allowed=self._partial_allowed,
@@ -290,34 +288,6 @@ class _Asked:
     def is_log(self) -> bool:
         """Whether it asks for entries."""
         return isinstance(self.expr, ast.LogQuery)
-
-
-@dataclass(frozen=True, slots=True)
-class _PlanLeaf:
-    """A leaf as the executor runs it; the plan knows what is enough."""
-
-    plan: Plan
-    leaf: Leaf
-
-    def map(self, batch: EntryBatch) -> Any:
-        return self.leaf.evaluator.map(batch)
-
-    @property
-    def counts_times(self) -> bool:
-        evaluator = self.leaf.evaluator
-        return isinstance(evaluator, RangeEvaluator) and evaluator.counts_times
-
-    def map_times(self, unit: TimedUnit, columns: Columns, stats: ReadStats) -> Any:
-        evaluator = self.leaf.evaluator
-        assert isinstance(evaluator, RangeEvaluator)
-        runs = unit.read_times(columns, stats)
-        return None if runs is None else evaluator.map_times(runs)
-
-    def add(self, partial: Any) -> None:
-        self.leaf.evaluator.add(partial)
-
-    def enough(self, bound_ns: int) -> bool:
-        return self.plan.enough(bound_ns)
 
 
 @dataclass(slots=True)
