@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from hashlib import sha256
 
 import pytest
 import requests
@@ -14,9 +15,15 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import status_code_conformance
 
 from bench.server import cpu_s_of
+from loki_py.api.access import Access, access_of
+from loki_py.api.otlp import OTLP_ROUTES
+from loki_py.api.push import PUSH_ROUTES
 
 EXAMPLES = 12
 """For each route and method, of good requests and of bad ones."""
+
+GUARDED_EXAMPLES = 2
+"""The same, for each token."""
 
 ANSWER_S_MAX = 0.05
 """The slowest answer."""
@@ -115,11 +122,81 @@ def test_long_queries_are_refused_before_they_cost_much(server, path, query):
     assert answer.status_code in {200, 400} if path == "format_query" else {400}
 
 
-def ask(operation, mode, session, pid):
-    """Send requests to one route."""
+SCOPES = {"reader": {"read"}, "writer": {"write"}, "root": {"read", "write", "admin"}}
+SECRETS = {"nobody": "", "unknown": "lpy_unknown", **{name: name for name in SCOPES}}
+TOKENS = [
+    {
+        "name": name,
+        "sha256": sha256(name.encode()).hexdigest(),
+        "tenants": ["*" if name == "root" else "fake"],
+        "scopes": sorted(scopes),
+    }
+    for name, scopes in SCOPES.items()
+]
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A server with security on."""
+    settings = {
+        "security.enabled": "true",
+        "security.tokens": json.dumps(TOKENS),
+        "ingester.disk_ceiling_ratio": "1",
+    }
+    with Server(settings) as running:
+        running.start()
+        yield running
+
+
+def refusal_of(operation, who):
+    """Return the status with which a token is refused; None where it is let in."""
+    has_tenant = operation.definition.raw["tags"] == ["logs"]
+    access = access_of(operation.path, has_tenant=has_tenant)
+    if operation.path in {*PUSH_ROUTES, *OTLP_ROUTES}:
+        access = Access.WRITE
+    if access is Access.OPEN:
+        return None
+    if who not in SCOPES:
+        return 401
+    if access is Access.KNOWN:
+        return None
+    is_theirs = has_tenant or who == "root"
+    return None if access.value in SCOPES[who] and is_theirs else 403
+
+
+@pytest.mark.parametrize("who", SECRETS)
+def test_each_token_is_let_in_where_its_scopes_say(guarded, who):
+    """With security on no answer is undescribed, and none is given by mistake."""
+    refused = []
+    for operation in operations_of(guarded.port):
+        expected = refusal_of(operation, who)
+        refused.append(expected)
+        with requests.Session() as session:
+            if SECRETS[who]:
+                session.headers["Authorization"] = f"Bearer {SECRETS[who]}"
+            ask(
+                operation,
+                GenerationMode.POSITIVE,
+                session,
+                guarded.pid,
+                examples=GUARDED_EXAMPLES,
+                refused=expected,
+            )
+
+    assert len(refused) >= 40
+    assert None in refused
+    assert who == "root" or len(set(refused)) > 1
+
+
+def ask(operation, mode, session, pid, *, examples=EXAMPLES, refused=None):
+    """Send requests to one route.
+
+    Args:
+        refused: the status of every answer, where there is only one.
+    """
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=True,
@@ -128,9 +205,15 @@ def ask(operation, mode, session, pid):
     )
     @given(operation.as_strategy(generation_mode=mode))
     def send(case):
+        # Who asks is the session's to say.
+        case.headers.pop("Authorization", None)
         answer = in_time(pid, lambda: case.call(session=session, allow_redirects=False))
         told = f"{case.as_curl_command()}: {answer.status_code} {answer.text[:200]}"
         assert answer.status_code < 500, told
+        if refused is not None:
+            assert answer.status_code == refused, told
+        elif "Authorization" in session.headers:
+            assert answer.status_code not in {401, 403}, told
         if mode is GenerationMode.POSITIVE:
             case.validate_response(answer, checks=[status_code_conformance])
 
