@@ -56,17 +56,21 @@ def test_gateway_leads_to_services_that_exist(name):
         for item in of_kind(name, "ConfigMap")
         if "nginx.conf" in item["data"]
     )
-    upstreams = dict(re.findall(r"upstream (\w+) {\s+server ([\w-]+)\.", text))
+    found = re.findall(r"upstream (\w+) {\s+server ([\w-]+)\.[\w.-]+:(\d+);", text)
+    upstreams = {upstream: (service, int(port)) for upstream, service, port in found}
 
     assert text.count("{") == text.count("}")
-    assert set(re.findall(r"proxy_pass http://(\w+);", text)) == set(upstreams)
-    for service in upstreams.values():
-        named(name, "Service", service)
+    assert set(re.findall(r"_pass (?:http|grpc)://(\w+);", text)) == set(upstreams)
+    for service, port in upstreams.values():
+        ports = named(name, "Service", service)["spec"]["ports"]
+        assert port in {each["port"] for each in ports}
+    assert upstreams["otlp"] == (upstreams["write"][0], 4317)
+    assert text.count("grpc_set_header") in {0, text.count("proxy_set_header") - 3}
     assert "/flush" not in text
     assert "location / { return 404; }" in text
 
 
-def test_otlp_over_grpc_is_served_by_those_who_take_pushes_alone():
+def test_otlp_over_grpc_is_served_by_those_who_take_pushes_and_the_gateway():
     """The port of the service, of the pods and of the settings are one."""
     for name in ("everything", "single-gateway"):
         found = {
@@ -81,8 +85,8 @@ def test_otlp_over_grpc_is_served_by_those_who_take_pushes_alone():
             if "loki-py.yaml" in item["data"]
         ]
 
-        assert len(found) == 1
-        assert found <= {"write", "single-binary"}
+        assert len(found) == 2
+        assert found - {"gateway"} <= {"write", "single-binary"}
         assert config["otlp"]["grpc_listen_port"] == 4317
 
 
@@ -103,9 +107,13 @@ def test_policies_name_ports_of_the_pods_they_are_for():
 
 
 def test_clients_reach_the_program_only_through_the_gateway():
-    policy = named("single-gateway", "NetworkPolicy", "logs-loki-py")
+    policies = [
+        named("single-gateway", "NetworkPolicy", f"logs-loki-py{part}")
+        for part in ("", "-otlp")
+    ]
 
-    peers = [peer for rule in policy["spec"]["ingress"] for peer in rule["from"]]
+    rules = [rule for policy in policies for rule in policy["spec"]["ingress"]]
+    peers = [peer for rule in rules for peer in rule["from"]]
     assert all(
         peer["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "logs"
         for peer in peers

@@ -10,10 +10,23 @@ Names are resolved when nginx starts; the addresses of services do not change.
 {{- $component = "single-binary" -}}
 {{- end -}}
 {{- $name := include "loki-py.componentName" (dict "root" .root "component" $component) -}}
-upstream {{ .component }} {
-  server {{ include "loki-py.domainName" (dict "root" .root "name" $name) }}:3100;
+upstream {{ .upstream }} {
+  server {{ include "loki-py.domainName" (dict "root" .root "name" $name) }}:{{ .port }};
   keepalive 32;
 }
+{{- end -}}
+
+{{/* Who asks, for one kind of upstream: proxy or grpc. Takes root, kind. */}}
+{{- define "loki-py.gatewayUsers" -}}
+{{- if .root.Values.gateway.basicAuth.enabled -}}
+auth_basic "logs";
+auth_basic_user_file /etc/loki-py/gateway-users/.htpasswd;
+# Who asked is known here; the password goes no further.
+{{ .kind }}_set_header Authorization "";
+{{- if .root.Values.gateway.basicAuth.tenantIsUser }}
+{{ .kind }}_set_header X-Scope-OrgID $remote_user;
+{{- end }}
+{{- end -}}
 {{- end -}}
 
 {{- define "loki-py.gatewayConfig" -}}
@@ -36,8 +49,9 @@ http {
     "" "";
   }
   {{- range $component := list "write" "read" "backend" }}
-  {{- include "loki-py.gatewayUpstream" (dict "root" $ "component" $component) | nindent 2 }}
+  {{- include "loki-py.gatewayUpstream" (dict "root" $ "component" $component "upstream" $component "port" "3100") | nindent 2 }}
   {{- end }}
+  {{- include "loki-py.gatewayUpstream" (dict "root" $ "component" "write" "upstream" "otlp" "port" "4317") | nindent 2 }}
   server {
     listen 8080;
     client_max_body_size {{ .Values.gateway.bodySizeMax }};
@@ -47,14 +61,8 @@ http {
     proxy_set_header Host $host;
     proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection $connection_wanted;
-    {{- if .Values.gateway.basicAuth.enabled }}
-    auth_basic "logs";
-    auth_basic_user_file /etc/loki-py/gateway-users/.htpasswd;
-    # Who asked is known here; the password goes no further.
-    proxy_set_header Authorization "";
-    {{- if .Values.gateway.basicAuth.tenantIsUser }}
-    proxy_set_header X-Scope-OrgID $remote_user;
-    {{- end }}
+    {{- with include "loki-py.gatewayUsers" (dict "root" $ "kind" "proxy") }}
+    {{- . | nindent 4 }}
     {{- end }}
 
     location = /ready {
@@ -70,6 +78,22 @@ http {
     location /loki/api/v1/rules { proxy_pass http://backend; }
     location /prometheus/api/v1/ { proxy_pass http://backend; }
     location /loki/api/ { proxy_pass http://read; }
+    location /api/prom/ { proxy_pass http://read; }
+    location / { return 404; }
+  }
+  # OpenTelemetry over gRPC.
+  server {
+    listen 4317;
+    http2 on;
+    client_max_body_size {{ .Values.gateway.bodySizeMax }};
+    grpc_read_timeout {{ int .Values.gateway.readTimeoutSeconds }}s;
+    {{- with include "loki-py.gatewayUsers" (dict "root" $ "kind" "grpc") }}
+    {{- . | nindent 4 }}
+    {{- end }}
+
+    location = /opentelemetry.proto.collector.logs.v1.LogsService/Export {
+      grpc_pass grpc://otlp;
+    }
     location / { return 404; }
   }
 }
