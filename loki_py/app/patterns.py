@@ -1,6 +1,8 @@
 """What counts patterns in this process, and what answers with them."""
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from loki_py.api.patterns import PatternRoutes
 from loki_py.app.cluster import Cluster
@@ -8,8 +10,10 @@ from loki_py.config.schema import Config
 from loki_py.patterns.querier import OneInstance, PatternQuerier
 from loki_py.patterns.service import PatternService
 from loki_py.patterns.store import PatternStore
+from loki_py.patterns.unstored import UnstoredCounts
 from loki_py.runtime.clock import Clock
 from loki_py.storage.abc import ObjectStore
+from loki_py.storage.filesystem import FilesystemStore
 from loki_py.transport.pattern_source import PatternSource, PatternSources
 
 
@@ -19,14 +23,17 @@ class PatternParts:
 
     Attributes:
         service: None where no lines are stored.
+        disk: what is counted and not stored; None where nothing is counted.
     """
 
     store: PatternStore
-    service: PatternService | None
+    service: PatternService | None = None
+    disk: FilesystemStore | None = None
 
     async def start(self) -> None:
         """Begin to store what is counted."""
-        if self.service is not None:
+        if self.service is not None and self.disk is not None:
+            await asyncio.to_thread(self.disk.start)
             await self.service.start()
 
     async def stop(self) -> None:
@@ -49,8 +56,11 @@ def pattern_parts_of(
         return None
     files = PatternStore(store)
     if not has_ingester:
-        return PatternParts(files, None)
-    return PatternParts(files, PatternService(clock, files, writer=instance_id))
+        return PatternParts(files)
+    disk = FilesystemStore(Path(config.common.path_prefix) / "patterns")
+    unstored = UnstoredCounts(disk)
+    service = PatternService(clock, files, unstored, writer=instance_id)
+    return PatternParts(files, service, disk)
 
 
 def pattern_routes_of(

@@ -5,14 +5,14 @@ a sample of its lines and goes on; how many lines a second are looked at is
 bounded, each then stands for those left out.
 
 What is counted is put in the object store every `PERSIST_NS`, when the ingester
-is flushed, and at the end; what a killed process counted since is not known any
-more. Counts on their way to the store are still answered from here. Start after
-the store; `stop` stores what is counted and ends the thread.
+is flushed, and at the end, and on the local disk every `KEEP_NS`: a killed process
+loses what it counted since. Counts on their way to the store are still answered
+from here. Start after the store; `stop` stores what is counted and ends the thread.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from loki_py.model.pattern_rows import selected_rows
 from loki_py.patterns.files import PatternFile
 from loki_py.patterns.store import PatternStore, files_of
 from loki_py.patterns.table import KEPT_NS, SAMPLES_MAX, PatternTable
+from loki_py.patterns.unstored import UnstoredCounts
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 from loki_py.transport.pattern_source import HeldPatterns
@@ -42,6 +43,9 @@ PENDING_MAX = 100
 FORGET_EVERY_NS = 60_000_000_000
 PERSIST_NS = 15 * 60_000_000_000
 """How often counts are stored."""
+
+KEEP_NS = 60_000_000_000
+"""How often counts are put on the local disk."""
 
 PERSIST_SAMPLES = SAMPLES_MAX // 2
 """Counts in memory at which they are stored anyway."""
@@ -64,18 +68,29 @@ class PatternService:
     """The patterns of recent lines.
 
     Args:
+        store: where counts go.
+        unstored: where they are until then.
         writer: the instance whose lines are counted.
     """
 
-    def __init__(self, clock: Clock, store: PatternStore, *, writer: str) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        store: PatternStore,
+        unstored: UnstoredCounts,
+        *,
+        writer: str,
+    ) -> None:
         self._clock = clock
         self._store = store
+        self._unstored = unstored
         self._writer = writer
         self._table = PatternTable()
         # On their way to the store; changed by the thread alone, as the table.
         self._waiting: dict[str, PatternFile] = {}
         self._persisting = asyncio.Lock()
         self._persisted_ns = clock.monotonic_ns()
+        self._kept_ns = clock.monotonic_ns()
         self._ticks: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="patterns")
         self._pending = 0
@@ -135,18 +150,46 @@ class PatternService:
         async with self._persisting:
             self._persisted_ns = self._clock.monotonic_ns()
             files = await self._on_thread(self._take_counts)
+            # From now on under the keys that the store will have them by.
+            await self._keep(dict(files))
             for first in range(0, len(files), WRITES_MAX):
                 writes = [self._write(*pair) for pair in files[first:][:WRITES_MAX]]
                 for failure in await asyncio.gather(*writes, return_exceptions=True):
                     if failure is not None:
                         raise failure
+            await self._keep({})
+
+    async def keep(self) -> None:
+        """Put on the local disk what is counted and not stored."""
+        async with self._persisting:
+            await self._keep(await self._on_thread(self._unstored_files))
+
+    async def _keep(self, files: Mapping[str, PatternFile]) -> None:
+        self._kept_ns = self._clock.monotonic_ns()
+        try:
+            await asyncio.to_thread(self._unstored.keep, files)
+        except (OSError, Unavailable) as error:
+            _log.error("counts are not on the local disk", error=repr(error))
+
+    def _unstored_files(self) -> dict[str, PatternFile]:
+        now_ns = self._clock.now_ns()
+        files = dict(self._waiting)
+        for tenant, rows in self._table.counted().items():
+            files |= files_of(tenant, self._writer, rows, now_ns=now_ns)
+        return files
 
     async def _write(self, key: str, file: PatternFile) -> None:
         await asyncio.to_thread(self._store.write, key, file)
         await self._on_thread(self._waiting.pop, key, None)
 
     async def start(self) -> None:
-        """Begin to store what is counted."""
+        """Take what the process before left, and begin to store what is counted."""
+        try:
+            left = await asyncio.to_thread(self._unstored.read)
+        except (OSError, Unavailable) as error:
+            _log.error("what was counted before is not read", error=repr(error))
+        else:
+            await self._on_thread(self._waiting.update, left)
         self._ticks = asyncio.create_task(self._tick_forever(), name="patterns")
 
     async def stop(self) -> None:
@@ -162,10 +205,12 @@ class PatternService:
     async def _tick_forever(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            silent_ns = self._clock.monotonic_ns() - self._persisted_ns
+            now_ns = self._clock.monotonic_ns()
             is_full = self._table.samples_count >= PERSIST_SAMPLES
-            if silent_ns >= PERSIST_NS or is_full:
+            if now_ns - self._persisted_ns >= PERSIST_NS or is_full:
                 await self._persist_if_possible()
+            elif now_ns - self._kept_ns >= KEEP_NS:
+                await self.keep()
 
     async def _persist_if_possible(self) -> None:
         try:

@@ -120,15 +120,22 @@ class PatternTable:
                     built.add(labels, level, text, chosen)
         return built.rows()
 
-    def take(self) -> dict[str, PatternRows]:
-        """Return all that is counted by tenant, and count from nothing on."""
+    def counted(self) -> dict[str, PatternRows]:
+        """Return all that is counted, by tenant."""
         built: dict[str, RowsBuilder] = {}
         for (tenant, labels, level), tree in self._trees.items():
             for cluster in tree:
-                samples, cluster.samples = cluster.samples, {}
-                if samples:
+                if cluster.samples:
                     text = text_of(cluster.texts, cluster.after)
                     rows = built.setdefault(tenant, RowsBuilder())
-                    rows.add(labels, level, text, samples)
-        self.samples_count = 0
+                    rows.add(labels, level, text, cluster.samples)
         return {tenant: rows.rows() for tenant, rows in built.items()}
+
+    def take(self) -> dict[str, PatternRows]:
+        """Return all that is counted by tenant, and count from nothing on."""
+        counted = self.counted()
+        for tree in self._trees.values():
+            for cluster in tree:
+                cluster.samples = {}
+        self.samples_count = 0
+        return counted

@@ -16,6 +16,7 @@ from loki_py.patterns.querier import OneInstance, PatternQuerier
 from loki_py.patterns.service import LINES_BURST, PatternService
 from loki_py.patterns.store import PatternStore
 from loki_py.patterns.table import PatternTable
+from loki_py.patterns.unstored import UnstoredCounts
 from loki_py.runtime.clock import ManualClock
 from loki_py.storage.memory import MemoryStore
 from loki_py.transport.abc import PushAnswer
@@ -52,11 +53,14 @@ class Refusing(MemoryStore):
 class Patterns:
     """A service over a store, and what is asked of both."""
 
-    def __init__(self, objects=None, *, writer="i-1", rejected=()):
+    def __init__(self, objects=None, *, disk=None, writer="i-1", rejected=()):
         self.objects = MemoryStore() if objects is None else objects
+        self.disk = MemoryStore() if disk is None else disk
         self.clock = ManualClock(1_000 * S)
         self.store = PatternStore(self.objects)
-        self.service = PatternService(self.clock, self.store, writer=writer)
+        self.service = PatternService(
+            self.clock, self.store, UnstoredCounts(self.disk), writer=writer
+        )
         self.ingester = FollowedIngester(Ingester(rejected), self.service)
 
     async def push(self, rows):
@@ -316,3 +320,61 @@ async def test_ingester_that_nobody_follows_answers_with_no_patterns():
     )
 
     assert len(held.rows) == 0
+
+
+async def test_what_a_killed_process_counted_is_stored_by_the_next():
+    """It is on the local disk until the object store has it."""
+    killed = Patterns()
+    await killed.push(lines(20))
+    await killed.service.keep()
+    await killed.service.keep()
+    assert len(list(killed.disk.list(""))) == 1
+    following = Patterns(killed.objects, disk=killed.disk)
+    await following.service.start()
+    wanted = [("request <_> took 5ms", "info", [(0, 20)])]
+
+    assert (await following.found(step_ns=60 * S))[0] == wanted
+    await following.service.persist()
+    assert (await following.found(step_ns=60 * S))[0] == wanted
+    assert list(following.disk.list("")) == []
+    assert len(list(following.objects.list(""))) == 1
+    await following.stop()
+    await asyncio.to_thread(killed.service._pool.shutdown)
+
+
+async def test_a_kill_behind_the_store_counts_nothing_twice():
+    killed = Patterns()
+    await killed.push(lines(20))
+    files = dict(await killed.service._on_thread(killed.service._take_counts))
+    await killed.service._keep(files)
+    for key, file in files.items():
+        killed.store.write(key, file)
+    following = Patterns(killed.objects, disk=killed.disk)
+    await following.service.start()
+    await following.service.persist()
+
+    assert (await following.found(step_ns=60 * S))[0][0][2] == [(0, 20)]
+    await following.stop()
+    await asyncio.to_thread(killed.service._pool.shutdown)
+
+
+async def test_a_local_disk_that_fails_stops_nothing():
+    patterns = Patterns(disk=Refusing())
+    await patterns.service.start()
+    await patterns.push(lines(3))
+    await patterns.service.keep()
+    await patterns.service.persist()
+
+    assert (await patterns.found(step_ns=60 * S))[0][0][2] == [(0, 3)]
+    await patterns.stop()
+
+
+async def test_damaged_counts_on_the_local_disk_are_dropped():
+    disk = MemoryStore()
+    disk.put("t/patterns/1970-01-01/x-i.parquet", b"PAR1 nonsense")
+    patterns = Patterns(disk=disk)
+    await patterns.service.start()
+
+    assert (await patterns.found())[0] == []
+    assert list(disk.list("")) == []
+    await patterns.stop()
