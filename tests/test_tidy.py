@@ -42,6 +42,7 @@ MAY_DO_IO = {
     "querier.served_leaves", "querier.service", "querier.sources",
     "querier.store_reader", "querier.tail",
     "patterns.followed", "patterns.querier", "patterns.service", "patterns.store",
+    "patterns.unstored",
 }  # fmt: skip
 IO_MODULES = {
     "aetcd", "asyncio", "boto3", "concurrent", "grpc", "httpx", "mmap", "os", "pathlib",
