@@ -40,6 +40,9 @@ TEMPORARY_SUFFIX = ".tmp"
 MAPPED_BYTES_KEPT = 192 << 20
 """Bytes read through maps after which their pages are given back."""
 
+UNSYNCED_BYTES_MAX = 2 << 20
+"""Of a file that is being written: the WAL's next sync, for which pushes wait, is
+behind so much on the disk and no more."""
 
 log = logger_of("ingester")
 
@@ -276,8 +279,14 @@ def _write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     try:
         with temporary.open("wb") as opened:
+            unsynced_bytes = 0
             for buffer in buffers:
                 opened.write(buffer)
+                unsynced_bytes += len(buffer)
+                if unsynced_bytes >= UNSYNCED_BYTES_MAX:
+                    opened.flush()
+                    os.fdatasync(opened.fileno())
+                    unsynced_bytes = 0
             opened.flush()
             os.fsync(opened.fileno())
         temporary.rename(path)
