@@ -13,7 +13,7 @@ from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
 from loki_py.ingester.selection import Wanted
 from loki_py.model.batch import EntryBatch, StreamIndex, concat
 from loki_py.model.labels import LabelSet
-from loki_py.model.line_search import SEARCHED_ROWS_MIN
+from loki_py.model.line_search import SEARCHED_ROWS_MIN, LineSearch
 from loki_py.model.scan import (
     Columns,
     LargeUnit,
@@ -173,10 +173,15 @@ class BlockGroup(UnitGroup[BlockUnit], LargeUnit, ShareableUnit, TimedUnit):
 
     def narrowed(self, *, start_ns: int, end_ns: int) -> ScanUnit:
         """Return a unit of the rows with times in [start_ns, end_ns)."""
+        inside = [
+            unit
+            for unit in self.units
+            if unit.max_ns >= start_ns and unit.min_ns < end_ns
+        ]
         return BlockGroup(
             [
                 replace(unit, part=_narrowed(unit.part, start_ns, end_ns))
-                for unit in self.units
+                for unit in inside or self.units[:1]
             ]
         )
 
@@ -216,10 +221,33 @@ def _searched(
 ) -> list[EntryBatch] | None:
     """Return the wanted rows around what is sought; None where all are wanted."""
     search = columns.search
-    if search is None or search.is_dense or not columns.line:
+    if search is None or not columns.line:
         return None
     if sum(unit.rows_max for unit in units) < SEARCHED_ROWS_MIN:
         return None
+    if len(units) > 1 and not search.is_tried:
+        # What is all over the first block is all over the others.
+        _search(units[:1], search)
+    if search.is_dense:
+        return None
+    searched = _search(units, search)
+    if searched is None:
+        return None
+    found = [
+        unit.found(runs, hits, columns, stats)
+        for unit, (runs, hits) in zip(units, searched, strict=True)
+    ]
+    some = [batch for batch in found if batch is not None and len(batch)]
+    return some or [no_rows(units[0].wanted.streams, columns)]
+
+
+def _search(
+    units: Sequence[BlockUnit], search: LineSearch
+) -> list[tuple[LineRuns, npt.NDArray[np.bool_]]] | None:
+    """Return the runs of lines of each block and which hold what is sought.
+
+    None where runs are too many, or too many hold it.
+    """
     runs = [each for each in (unit.line_runs() for unit in units) if each is not None]
     if len(runs) < len(units):
         return None
@@ -232,12 +260,7 @@ def _searched(
     if hits is None:
         return None
     ends = np.cumsum([len(each.first) for each in runs])[:-1]
-    found = [
-        unit.found(own, mine, columns, stats)
-        for unit, own, mine in zip(units, runs, np.split(hits, ends), strict=True)
-    ]
-    some = [batch for batch in found if batch is not None and len(batch)]
-    return some or [no_rows(units[0].wanted.streams, columns)]
+    return list(zip(runs, np.split(hits, ends), strict=True))
 
 
 def _narrowed(part: BlockPart, start_ns: int, end_ns: int) -> BlockPart:

@@ -32,6 +32,11 @@ class LineSearch(Protocol):
         """Whether searching is not worth it: what is sought is all over the lines."""
         ...
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether some lines were searched, so that `is_dense` is known."""
+        ...
+
     def holding(self, texts: "pa.Array") -> "npt.NDArray[np.bool_] | None":
         """Return which runs of lines may have a line of interest; None for too many.
 

@@ -36,7 +36,7 @@ AHEAD_PER_WORKER_EARLY = 2
 """The same where a few rows may suffice: what is read ahead may be for nothing."""
 
 
-UNITS_ALONE = 8
+UNITS_ALONE = 4
 """Units that one thread reads where a few rows may suffice: what others would read
 meanwhile is mostly for nothing."""
 

@@ -20,6 +20,7 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.scan import (
     Columns,
     LargeUnit,
+    LocalUnit,
     ReadStats,
     Scan,
     ScanUnit,
@@ -32,7 +33,7 @@ SLICE_NS = 10_000_000
 
 PIECE_ROWS_MAX = 100_000
 """A large unit of more rows is cut before it is read, whatever the query."""
-SMALL_PIECES_MAX = 8
+SMALL_PIECES_MAX = 4
 """Pieces that a query of few rows may want cut small."""
 
 
@@ -265,13 +266,27 @@ class LeafRun:
 
     def _cut(self, unit: ScanUnit) -> None:
         assert isinstance(unit, LargeUnit)
-        pieces = self._pieces_of(unit)
+        pieces = self._halves_of(unit) or self._pieces_of(unit)
         with self._lock:
             self._cutting -= 1
             if not self._stopped:
                 for piece in pieces:
                     self._push(piece, whole=True)
             self._wake()
+
+    def _halves_of(self, unit: ScanUnit) -> Sequence[ScanUnit]:
+        """Return both halves in time of what lies here; nothing of anything else.
+
+        Pieces of it all have about the same times: of those each would be read.
+        """
+        low_ns, end_ns = unit.min_ns, unit.max_ns + 1
+        middle_ns = (low_ns + end_ns + 1) // 2
+        if unit.rows_max > PIECE_ROWS_MAX or not low_ns < middle_ns < end_ns:
+            return ()
+        if not (isinstance(unit, LocalUnit) and isinstance(unit, LargeUnit)):
+            return ()
+        spans = (low_ns, middle_ns), (middle_ns, end_ns)
+        return [unit.narrowed(start_ns=low, end_ns=high) for low, high in spans]
 
     def _pieces_of(self, unit: LargeUnit) -> Sequence[ScanUnit]:
         try:

@@ -10,8 +10,15 @@ import pytest
 from loki_py.errors import DataUnreadable, LimitExceeded
 from loki_py.model.batch import EntryBatch, concat
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import BatchUnit, LargeUnit, ReadStats, Scan, TimedUnit
-from loki_py.querier.executor import QueryExecutor
+from loki_py.model.scan import (
+    BatchUnit,
+    LargeUnit,
+    LocalUnit,
+    ReadStats,
+    Scan,
+    TimedUnit,
+)
+from loki_py.querier.executor import UNITS_ALONE, QueryExecutor
 from loki_py.querier.fairness import FairQueue
 
 STREAMS = [LabelSet.of({"app": "api"})]
@@ -157,6 +164,75 @@ async def test_large_units_are_cut_only_when_their_time_has_come(executor):
 
     assert sum(unit.cuts for unit in units) <= 8
     assert max(evaluator.added) == 4_900
+
+
+@dataclass
+class Here(LocalUnit, LargeUnit):
+    """Rows in memory, of which the reads are noted."""
+
+    times: list
+    reads: list = field(default_factory=list)
+    threads: set = field(default_factory=set)
+    streams = STREAMS
+    origin = ""
+
+    @property
+    def min_ns(self):
+        return self.times[0]
+
+    @property
+    def max_ns(self):
+        return self.times[-1]
+
+    @property
+    def rows_max(self):
+        return len(self.times)
+
+    def pieces(self):
+        return [self]
+
+    def narrowed(self, *, start_ns, end_ns):
+        times = [t for t in self.times if start_ns <= t < end_ns]
+        return Here(times, self.reads, self.threads)
+
+    def read(self, columns, stats):
+        self.reads.append((self.min_ns, self.max_ns))
+        self.threads.add(threading.current_thread().name)
+        return unit_at(self.times[0], len(self.times)).read(columns, stats)
+
+
+@pytest.mark.parametrize(
+    ("limit", "reads"), [(50, [(50, 99)]), (51, [(50, 99), (0, 49)])]
+)
+async def test_few_rows_are_looked_for_in_the_later_half_first(executor, limit, reads):
+    here = Here(list(range(100)))
+
+    await run(executor, [here], Newest(limit), stops_early=True)
+
+    assert here.reads == reads
+
+
+async def test_few_rows_are_looked_for_in_the_earlier_half_where_those_come_first(
+    executor,
+):
+    here = Here(list(range(100)))
+    evaluator = Newest()
+    evaluator.enough = lambda _: len(evaluator.added) >= 10
+    scan = Scan((), 0, 10_000, newest_first=False)
+
+    await run(executor, [here], evaluator, scan, stops_early=True)
+
+    assert here.reads == [(0, 49)]
+
+
+async def test_first_units_of_few_rows_are_read_by_one_thread(executor):
+    """Where each read waits for nobody, two threads only take turns."""
+    threads = set()
+    units = [Here([n], threads=threads) for n in range(100)]
+
+    await run(executor, units, Newest(limit=UNITS_ALONE), stops_early=True)
+
+    assert len(threads) == 1
 
 
 async def test_pieces_stand_in_the_order_of_their_own_times(executor):

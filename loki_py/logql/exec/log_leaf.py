@@ -1,7 +1,7 @@
 """Log queries: the newest (or oldest) surviving entries, up to a limit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,10 @@ class LogEvaluator:
             Wants(labels=frozenset(), line=False, hints=hints),
         )
         self._whole = Pipeline(query.stages, Wants(labels=None, line=True, hints=hints))
-        self.columns = self._whole.columns
+        # What is read is first looked at by the filters: they know what is dense.
+        self.columns = replace(
+            self._whole.columns, search=self._filtering.columns.search
+        )
         self._held: list[EntryBatch] = []
         self._held_rows = 0
         self._cutoff_ns: int | None = None

@@ -21,15 +21,18 @@ class LiteralSearch:
 
     Attributes:
         is_dense: whether too many runs had all texts; a hint that threads share.
+        is_tried: whether anything was searched.
     """
 
     def __init__(self, literals: Sequence[str]) -> None:
         self.is_dense = False
+        self.is_tried = False
         self._literals = literals
 
     def holding(self, texts: "pa.Array") -> Mask | None:
         """Return which runs may have a line with the texts; see `LineSearch`."""
         hits = runs_holding(pl.Series(pl.from_arrow(texts)), self._literals)
+        self.is_tried = True
         found: Mask = np.logical_and.reduce(hits)
         if found.mean() > NEAR_MAX:
             self.is_dense = True

@@ -134,11 +134,14 @@ class Pipeline:
         rows: Rows | None = None
         lines = None
         if self.columns.line:
+            needles = self._needles_in(batch, table)
+            search = self.columns.search
+            is_dense = search is not None and search.is_dense and not needles
             found = SurvivingLines(
                 batch.line,
                 self._literals,
-                self._needles_in(batch, table),
-                coarse=self._coarse,
+                needles,
+                coarse=self._coarse and not is_dense,
             )
             if found.is_dense:
                 self._coarse = False
