@@ -1,5 +1,6 @@
 """`/docs`: the API for people, without a script and without another server."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,13 +15,29 @@ _HTML_HEADERS = (
     ("content-type", "text/html; charset=utf-8"),
     ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline';"),
 )
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:60em;"
-    "padding:0 1em}code{background:#f3f3f3;padding:.1em .3em;border-radius:3px}"
-    "table{border-collapse:collapse;width:100%}td,th{text-align:left;"
-    "vertical-align:top;padding:.3em .8em .3em 0;border-bottom:1px solid #ddd}"
-    "summary{cursor:pointer;padding:.4em 0}b{display:inline-block;min-width:4.5em}"
-)
+_STYLE = """
+:root{color-scheme:light dark;--line:#8884;--shade:#8882}
+body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:64em;padding:0 1em}
+code,pre{background:var(--shade);border-radius:3px;overflow-wrap:anywhere}
+code{padding:.1em .3em}pre{padding:.6em .8em;overflow-x:auto}
+h2{margin:1.6em 0 .4em;font-size:1.2em}
+summary{cursor:pointer;padding:.35em 0;border-top:1px solid var(--line)}
+summary:hover{background:var(--shade)}
+summary b{display:inline-block;min-width:9em;font-size:.85em}
+details>:not(summary){margin-left:1.2em}
+table{border-collapse:collapse;width:calc(100% - 1.2em);margin-bottom:1em}
+td,th{text-align:left;vertical-align:top;padding:.3em .8em .3em 0;
+border-bottom:1px solid var(--line)}td:first-child{white-space:nowrap}
+@media(max-width:40em){summary b{min-width:0}td:first-child{white-space:normal}}
+"""
+_EXAMPLES = """\
+curl -H 'Content-Type: application/json' localhost:3100/loki/api/v1/push --data-raw \\
+  '{"streams":[{"stream":{"app":"web"},"values":[["'$(date +%s%N)'","a line"]]}]}'
+
+curl -G localhost:3100/loki/api/v1/query_range --data-urlencode 'query={app="web"}'
+"""
+_OLD = "/api/prom/"
+_CODE = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +84,39 @@ def page_of(description: Mapping[str, Any]) -> str:
     title = f"{description['info']['title']} {description['info']['version']}"
     head = (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        '<meta name=viewport content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(title)}</h1><p>The same for programs: "
+        f"<h1>{escape(title)}</h1><p>Store lines, and ask for them:</p>"
+        f"<pre>{escape(_EXAMPLES)}</pre><p>Times are unix seconds, nanoseconds or "
+        "RFC 3339. What a POST takes may stand in a form body. The same for programs: "
         "<a href=openapi.json>openapi.json</a>.</p>"
     )
-    parts = (_part_of(path, each) for path, each in description["paths"].items())
+    sections: dict[str, list[str]] = {}
+    for path, methods in description["paths"].items():
+        section = sections.setdefault(_section_of(path, methods), [])
+        section.append(_part_of(path, methods))
+    parts = [
+        f"<h2>{name}</h2>{''.join(sections[name])}"
+        for name in _SECTIONS
+        if name in sections
+    ]
     return "".join([head, *parts, "</body></html>"])
+
+
+_WRITING, _ASKING, _OLD_ONES, _PROCESS = _SECTIONS = (
+    "Writing",
+    "Asking",
+    "The same by old names",
+    "The process",
+)
+
+
+def _section_of(path: str, methods: Mapping[str, Any]) -> str:
+    if "logs" not in next(iter(methods.values())).get("tags", ()):
+        return _PROCESS
+    if path.startswith(_OLD):
+        return _OLD_ONES
+    return _ASKING if "get" in methods else _WRITING
 
 
 def _part_of(path: str, methods: Mapping[str, Any]) -> str:
@@ -82,18 +126,40 @@ def _part_of(path: str, methods: Mapping[str, Any]) -> str:
     table = "<p>It takes no parameters.</p>"
     if asked:
         rows = "".join(
-            f"<tr><td><code>{escape(name)}</code></td><td>{escape(meaning)}</td></tr>"
+            f"<tr><td><code>{escape(name)}</code></td><td>{_text(meaning)}</td></tr>"
             for name, meaning in asked
         )
         table = f"<table><tr><th>Parameter<th>Meaning</tr>{rows}</table>"
     return (
         f"<details><summary><b>{names}</b> <code>{escape(path)}</code> "
-        f"{escape(first['summary'])}</summary>{table}</details>"
+        f"{_text(first['summary'])}</summary><p>{_needs(first)}</p>{table}</details>"
     )
+
+
+def _needs(operation: Mapping[str, Any]) -> str:
+    """Return what a request must show where security is on."""
+    told = operation.get("security")
+    if not told:
+        return "Needs no token."
+    scopes = told[-1]["password"]
+    if not scopes:
+        return "Needs a token, where security is on."
+    return (
+        f"Needs a token with the scope <code>{scopes[0]}</code>, where security is on."
+    )
+
+
+def _text(told: str) -> str:
+    """Return text with names between backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(told))
 
 
 def _asked_by(operation: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        (each["name"], each.get("description", f"In the {each['in']}."))
+        (
+            each["name"],
+            each.get("description", f"In the {each['in']}.")
+            + (" Required." if each.get("required") else ""),
+        )
         for each in operation["parameters"]
     ]

@@ -25,6 +25,8 @@ _TEXTS = {
 _QUERIES = {"/loki/api/v1/query", "/loki/api/v1/query_range"}
 _PAGES = {"/ring", "/distributor/ring"}
 _NO_CONTENT = {"/flush", "/ingester/shutdown"}
+_SOCKETS = {"/loki/api/v1/tail", "/api/prom/tail"}
+_SAID_OF_ALL = "Answer with "
 _PATH_PART = re.compile(r"\{(\w+)\}")
 
 REFUSALS: Mapping[str, str] = {
@@ -71,7 +73,16 @@ def description_of(
 def summary_of(route: Route) -> str:
     """Return what a route does, in one line."""
     lines = (route.answer.__doc__ or "").strip().splitlines()
-    return lines[0] if lines else route.name
+    if not lines:
+        return route.name
+    told = lines[0].removeprefix(_SAID_OF_ALL)
+    return told[0].upper() + told[1:]
+
+
+def _security_of(access: Access) -> list[dict[str, list[str]]]:
+    """Return who is let in: everybody with security off, else who has the scope."""
+    scopes = [] if access is Access.KNOWN else [access.value]
+    return [{}, {"token": scopes}, {"password": scopes}]
 
 
 def _operation_of(route: Route, method: str) -> dict[str, Any]:
@@ -84,7 +95,7 @@ def _operation_of(route: Route, method: str) -> dict[str, Any]:
         "responses": {**_successes_of(route), **_refusals_of(route.path)},
     }
     if route.access is not Access.OPEN:
-        operation["security"] = [{}, {"token": []}, {"password": []}]
+        operation["security"] = _security_of(route.access)
     if method == "GET":
         operation["parameters"] += [_in_query(each) for each in asked]
     elif asked:
@@ -154,6 +165,8 @@ def _successes_of(route: Route) -> dict[str, Any]:
     done: dict[str, Any] = {"description": "Done."}
     if route.path in _NO_CONTENT:
         return {"204": done}
+    if route.path in _SOCKETS:
+        return {"101": {"description": "A websocket; its frames are JSON."}}
     successes: dict[str, Any] = {
         "200": {"description": "Done.", "content": _content_of(route.path)}
     }
@@ -181,7 +194,7 @@ def _push_of(path: str) -> dict[str, Any]:
         "operationId": f"post_{name}",
         "summary": "Store OTLP logs." if is_otlp else "Store entries.",
         "tags": ["logs"],
-        "security": [{}, {"token": []}, {"password": []}],
+        "security": _security_of(Access.WRITE),
         "parameters": [_tenant_header()],
         "requestBody": {
             "required": True,

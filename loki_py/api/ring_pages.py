@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from loki_py.config.units import print_duration, print_time
-from loki_py.ring.desc import InstanceDesc, RingDesc
+from loki_py.ring.desc import InstanceDesc, InstanceState, RingDesc
 from loki_py.ring.tokens import shares_of
 
 UNHEALTHY = "UNHEALTHY"
+ACTIVE = InstanceState.ACTIVE.value
 _NS_PER_MS = 1_000_000
 _COLUMNS = (
     "Instance",
@@ -28,10 +29,17 @@ _COLUMNS = (
     "",
 )
 _STYLE = (
-    "body{font:14px system-ui,sans-serif;margin:2em}"
-    "table{border-collapse:collapse}"
-    "th,td{padding:.3em .8em;text-align:left;border-bottom:1px solid #ccc}"
-    ".UNHEALTHY{background:#fdd}.LEAVING,.JOINING,.PENDING{background:#ffd}"
+    ":root{color-scheme:light dark}"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:64em;"
+    "padding:0 1em}"
+    "table{border-collapse:collapse;width:100%}"
+    "th,td{padding:.3em .8em .3em 0;text-align:left;border-bottom:1px solid #8884}"
+    ".UNHEALTHY{background:#f003}.LEAVING,.JOINING,.PENDING{background:#fd03}"
+    "p{max-width:46em}"
+)
+_FORGET = (
+    "<p><b>Forget</b> takes out an instance that is gone for good, its disk with"
+    " it: it is not missed any more. One that still runs registers again.</p>"
 )
 
 
@@ -83,7 +91,10 @@ def ring_html(
     now_ns: int,
     store_is_away: bool = False,
 ) -> str:
-    """Return the page. Its buttons post `forget=<instance id>` to itself."""
+    """Return the page. Its buttons post `forget=<instance id>` to itself.
+
+    Who is ACTIVE has none: it would be back with its next heartbeat.
+    """
     members = members_of(ring, heartbeat_ns_max=heartbeat_ns_max)
     count = f"{len(members)} instance{'' if len(members) == 1 else 's'}"
     heads = "".join(f"<th>{column}</th>" for column in _COLUMNS)
@@ -100,7 +111,7 @@ def ring_html(
         f"<h1>{escape(title)}</h1><p>{count} at "
         f"{print_time(now_ns)}</p>{away}"
         f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-        "</body></html>"
+        f"{_FORGET if 'name=forget' in rows else ''}</body></html>"
     )
 
 
@@ -123,6 +134,7 @@ def _member_of(
 
 def _row_of(member: RingMember) -> str:
     name = escape(member.id)
+    button = f'<form method=post><button name=forget value="{name}">Forget</button>'
     cells: tuple[Any, ...] = (
         name,
         escape(member.zone),
@@ -132,7 +144,7 @@ def _row_of(member: RingMember) -> str:
         print_duration(member.heartbeat_age_ms * _NS_PER_MS),
         len(member.tokens),
         f"{member.ownership:.2%}",
-        f'<form method=post><button name=forget value="{name}">Forget</button></form>',
+        "" if member.state == ACTIVE else f"{button}</form>",
     )
     told = "".join(f"<td>{cell}</td>" for cell in cells)
     return f"<tr class={member.state}>{told}</tr>"

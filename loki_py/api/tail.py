@@ -104,7 +104,7 @@ class TailRoute:
         ]
 
     async def plain(self, asked: Asked) -> Answer:
-        """Refuse a request that is no websocket, its own errors first."""
+        """Follow a log query over a websocket; what asks for none is refused."""
         self.tails.check(asked.tenant, self._request_of(asked.form, asked.headers))
         return Answer(b"Bad Request\n", TEXT_HEADERS, 400)
 

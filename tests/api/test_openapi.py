@@ -94,6 +94,18 @@ async def test_page_needs_no_other_server(app):
     assert not re.search(r"<script|https?://|src=", answer.text)
 
 
+async def test_page_says_what_is_needed_and_what_must_be_given(app):
+    text = (await get(app, "/docs")).text
+
+    assert "<td>A LogQL query. Required.</td>" in text
+    assert "with the scope <code>write</code>" in text
+    assert "with the scope <code>admin</code>" in text
+    assert "Needs no token." in text
+    assert "`" not in text
+    headings = re.findall("<h2>(.+?)</h2>", text)
+    assert headings == ["Writing", "Asking", "The same by old names", "The process"]
+
+
 def test_page_shows_names_as_text():
     operation = {"summary": "<b>", "parameters": []}
     description = {
