@@ -2,7 +2,8 @@
 
 import asyncio
 import gzip
-from collections.abc import Awaitable, Callable, Mapping
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ THREAD_BYTES_MIN = 64 << 10
 """Answers from this size on are compressed on a thread."""
 
 _GZIP_LEVEL = 1
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response."""
+    """One response.
+
+    Attributes:
+        pieces: the body, piece by piece, in the place of `body`; made on threads.
+    """
 
     body: bytes = b""
     headers: Headers = JSON_HEADERS
     status: int = 200
+    pieces: Iterator[bytes] | None = None
 
 
 AnswerRequest: TypeAlias = Callable[[Asked], Awaitable[Answer]]
@@ -64,15 +71,27 @@ def answer_of(failure: Failure) -> Answer:
 
 async def compressed(answer: Answer) -> Answer:
     """Return the answer gzipped where that is worth it."""
-    if len(answer.body) < COMPRESS_BYTES_MIN:
+    pieces, body = answer.pieces, answer.body
+    if pieces is not None:
+        pieces = _compressed_pieces(pieces)
+    elif len(body) < COMPRESS_BYTES_MIN:
         return answer
-    if len(answer.body) < THREAD_BYTES_MIN:
-        body = gzip.compress(answer.body, _GZIP_LEVEL)
+    elif len(body) < THREAD_BYTES_MIN:
+        body = gzip.compress(body, _GZIP_LEVEL)
     else:
-        body = await asyncio.to_thread(gzip.compress, answer.body, _GZIP_LEVEL)
+        body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
     headers = (
         *answer.headers,
         ("content-encoding", "gzip"),
         ("vary", "Accept-Encoding"),
     )
-    return Answer(body, headers, answer.status)
+    return Answer(body, headers, answer.status, pieces)
+
+
+def _compressed_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WBITS)
+    for piece in pieces:
+        made = compressor.compress(piece)
+        if made:
+            yield made
+    yield compressor.flush()

@@ -11,6 +11,7 @@ from loki_py.api.encode import (
     encode_result,
     encode_series,
 )
+from loki_py.api.encode_streams import PIECED_ROWS_MIN, encode_pieces
 from loki_py.api.legacy import encode_legacy_result, query_with_regexp
 from loki_py.api.params import (
     parse_instant,
@@ -22,6 +23,7 @@ from loki_py.api.params import (
 from loki_py.api.services import QueryService
 from loki_py.api.stats import stats_of
 from loki_py.errors import RequestRejected, ValidationFailed
+from loki_py.model.results import Streams
 from loki_py.querier.requests import QueryAnswer
 from loki_py.runtime.clock import Clock
 
@@ -105,8 +107,10 @@ class QueryRoutes:
 
 def _answer_of(found: QueryAnswer) -> Answer:
     warnings = tuple(dict.fromkeys((*found.result.warnings, *found.warnings)))
-    stats = stats_of(found.cost)
-    return Answer(encode_result(found.result.data, stats, warnings))
+    stats, data = stats_of(found.cost), found.result.data
+    if isinstance(data, Streams) and len(data) > PIECED_ROWS_MIN:
+        return Answer(pieces=encode_pieces(data, stats, warnings))
+    return Answer(encode_result(data, stats, warnings))
 
 
 def _tags_of(asked: Asked) -> dict[str, str]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from loki_py.api.access import NOBODY
 from loki_py.api.added_headers import AsgiApp, with_headers
@@ -100,7 +100,10 @@ async def _response_of(
         status=answer.status,
         duration_ns=context.clock.monotonic_ns() - started_ns,
     )
-    return Response(answer.body, answer.status, dict(answer.headers))
+    headers = dict(answer.headers)
+    if answer.pieces is not None:
+        return StreamingResponse(answer.pieces, answer.status, headers)
+    return Response(answer.body, answer.status, headers)
 
 
 async def _answered(
