@@ -7,12 +7,12 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.scan import Scan
 from loki_py.patterns.service import PatternService
-from loki_py.transport.abc import PushAnswer, Selection
+from loki_py.transport.abc import PushAnswer, Selection, SurveyedSource
 from loki_py.transport.pattern_source import HeldPatterns
 from loki_py.transport.tailing import FedIngester, Following
 
 
-class FollowedIngester:
+class FollowedIngester(SurveyedSource):
     """All that one ingester does for others, and patterns.
 
     Args:
@@ -33,6 +33,12 @@ class FollowedIngester:
 
     async def select(self, tenant: str, scan: Scan) -> Selection:
         """See `IngesterClient.select`."""
+        return await self._ingester.select(tenant, scan)
+
+    async def survey(self, tenant: str, scan: Scan) -> Selection:
+        """See `SurveyedSource.survey`."""
+        if isinstance(self._ingester, SurveyedSource):
+            return await self._ingester.survey(tenant, scan)
         return await self._ingester.select(tenant, scan)
 
     async def series(

@@ -12,6 +12,7 @@ from here. Start after the store; `stop` stores what is counted and ends the thr
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -34,7 +35,10 @@ from loki_py.transport.pattern_source import HeldPatterns
 T = TypeVar("T")
 
 LINES_PER_SECOND = 5_000
-"""Lines looked at under load; one takes about 20 µs."""
+"""Lines looked at under load."""
+
+LINE_S = 20e-6
+"""What a line may take; where lines take longer, fewer are looked at."""
 
 LINES_BURST = 20_000
 PENDING_MAX = 100
@@ -97,6 +101,7 @@ class PatternService:
         self._stopped = False
         self._credit = float(LINES_BURST)
         self._credit_ns = clock.monotonic_ns()
+        self._overdrawn = 0.0
         self._forgot_ns = clock.monotonic_ns()
         self.lines_left_out = 0
 
@@ -242,9 +247,10 @@ class PatternService:
     def _lines_allowed(self) -> int:
         now_ns = self._clock.monotonic_ns()
         earned = (now_ns - self._credit_ns) / _NS_PER_S * LINES_PER_SECOND
-        self._credit = min(self._credit + earned, LINES_BURST)
+        overdrawn, self._overdrawn = self._overdrawn, 0.0
+        self._credit = min(self._credit + earned, LINES_BURST) - overdrawn
         self._credit_ns = now_ns
-        return int(self._credit)
+        return max(int(self._credit), 0)
 
     def _take(
         self,
@@ -254,7 +260,18 @@ class PatternService:
         skip: frozenset[int],
         weight: float,
     ) -> None:
-        sample = batch.take(rows)
+        began_s = time.thread_time()
+        self._count(tenant, batch.take(rows), skip, weight)
+        took_s = time.thread_time() - began_s
+        self._overdrawn += max(took_s / LINE_S - len(rows), 0.0)
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._forgot_ns > FORGET_EVERY_NS:
+            self._forgot_ns = now_ns
+            self._table.forget(before_ns=self._clock.now_ns() - KEPT_NS)
+
+    def _count(
+        self, tenant: str, sample: EntryBatch, skip: frozenset[int], weight: float
+    ) -> None:
         assert sample.line is not None
         lines = sample.line.to_pylist()
         times = sample.timestamp_ns.tolist()
@@ -274,10 +291,6 @@ class PatternService:
                 weight=weight,
                 now_ns=self._clock.now_ns(),
             )
-        now_ns = self._clock.monotonic_ns()
-        if now_ns - self._forgot_ns > FORGET_EVERY_NS:
-            self._forgot_ns = now_ns
-            self._table.forget(before_ns=self._clock.now_ns() - KEPT_NS)
 
     def _taken(self, task: "asyncio.Future[None]") -> None:
         self._pending -= 1

@@ -16,7 +16,7 @@ TOKENS_MIN, TOKENS_MAX = 4, 80
 LOGFMT_PAIRS_MIN = 2
 
 _TOKEN = re.compile(r"([\w\-.:/]+|[^\w\s])(\s*)")
-_PAIR = re.compile(r'([^\s="]+)=("(?:[^"\\]|\\.)*+"|[^\s"]*)(?:\s+|$)')
+_PAIR = re.compile(r'([^\s="]++)=("(?:[^"\\]|\\.)*+"|[^\s"]*)(?:\s+|$)')
 _TIME_KEYS = {"ts", "t", "time", "timestamp", "traceID"}
 _REPEATED = re.compile(r"<_>(?: ?<_>)+")
 
@@ -85,9 +85,9 @@ def _logfmt(line: str) -> Tokens | None:
     """Return keys and values if the line is nothing but pairs."""
     texts: list[str] = []
     at = 0
-    for pair in _PAIR.finditer(line):
-        if pair.start() != at:
-            return None
+    # Looked for where the one before ends alone: a search for the next one is
+    # quadratic in the length of a word.
+    while (pair := _PAIR.match(line, at)) is not None:
         at = pair.end()
         key, value = pair.groups()
         texts += (key, WILDCARD if key in _TIME_KEYS else value)

@@ -378,3 +378,15 @@ async def test_damaged_counts_on_the_local_disk_are_dropped():
     assert (await patterns.found())[0] == []
     assert list(disk.list("")) == []
     await patterns.stop()
+
+
+async def test_lines_that_take_long_are_looked_at_less(monkeypatch):
+    """What they took too much is saved on those that come next."""
+    monkeypatch.setattr(service_module, "LINE_S", 1e-12)
+    patterns = Patterns()
+    await patterns.push(lines(10))
+    await patterns.found()  # the thread is done with them
+    await patterns.push(lines(10))
+
+    assert patterns.service.lines_left_out == 10
+    await patterns.stop()
