@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
 from loki_py.logql.stages.json_scan import JsonInvalid, flatten, sanitized
-from loki_py.logql.stages.key_search import may_be_searched, values_in_lines
+from loki_py.logql.stages.key_search import KeySearch
 from loki_py.logql.stages.key_values import LineBuffer, values_of_key
 from loki_py.logql.stages.line_views import LineViews
 from loki_py.logql.stages.logfmt_scan import pairs
@@ -121,9 +121,8 @@ def test_searched_logfmt_keys_are_right_where_sure(lines, name):
     """The same of the reader that searches lines where they lie."""
     long = [f"{line} padding=to-lie-in-the-buffer" for line in lines]
     views = LineViews.of(pl.Series(long, dtype=pl.String))
-    if views is None or not may_be_searched(views):
-        return
-    values, sure = values_in_lines(views, name)
+    assert views is not None
+    values, sure = KeySearch(views, name).values()
 
     for line, value, vouched in zip(long, values.to_list(), sure, strict=True):
         if vouched:

@@ -48,12 +48,16 @@ def _codes_of_short(column: "pa.StringViewArray") -> tuple[Rows, int] | None:
         longest = int((low & np.uint64(0xFFFFFFFF)).max())
     if longest > _INLINE_BYTES:
         return None
-    mixed = low * _MULTIPLIERS[0] ^ high * _MULTIPLIERS[1]
-    slot = (mixed >> np.uint64(64 - _SLOTS_BITS)).astype(np.int64)
+    mixed = low * _MULTIPLIERS[0]
+    is_wide = bool(high.any())
+    if is_wide:
+        mixed ^= high * _MULTIPLIERS[1]
+    slot = (mixed >> np.uint64(64 - _SLOTS_BITS)).view(np.int64)
     owner = np.zeros(1 << _SLOTS_BITS, dtype=np.int64)
     owner[slot] = np.arange(len(slot))
-    row = owner[slot]
-    if (low[row] != low).any() or (high[row] != high).any():
+    if (low[owner].take(slot) != low).any():
+        return None
+    if is_wide and (high[owner].take(slot) != high).any():
         return None
     return slot, 1 << _SLOTS_BITS
 

@@ -135,11 +135,12 @@ class Frame:
         if where is not None:
             values = with_nulls(values, ~where)
         old = self.parsed.get(name)
-        present = values.is_not_null()
-        self.parsed[name] = values if old is None else values.zip_with(present, old)
         below = self.metadata.get(name)
         if below is not None:
-            self.metadata[name] = with_nulls(below, present.to_numpy())
+            self.metadata[name] = with_nulls(below, present_in(values))
+        if old is not None:
+            values = values.zip_with(values.is_not_null(), old)
+        self.parsed[name] = values
 
     def remove(self, name: str, where: Mask | None = None) -> None:
         """Remove a label of every category, on all rows or where `where`."""
@@ -254,6 +255,13 @@ class Frame:
 
 
 NULL = pl.Series([None], dtype=pl.String)
+
+
+def present_in(values: pl.Series) -> Mask:
+    """Return where the values are not null."""
+    if not values.null_count():
+        return np.ones(len(values), np.bool_)
+    return values.is_not_null().to_numpy()
 
 
 def with_nulls(values: pl.Series, where: Mask) -> pl.Series:

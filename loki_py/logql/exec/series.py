@@ -22,17 +22,25 @@ _ROWS_PER_GROUP = 16
 
 
 def combined(codes: Sequence[tuple[Rows, int]], rows: int) -> tuple[Rows, Rows]:
-    """Return the first row of each combination of codes, and each row's combination."""
-    key = np.zeros(rows, dtype=np.int64)
+    """Return a row of each combination of codes, and each row's combination.
+
+    Codes of which there is one may have no rows.
+    """
+    key: Rows | None = None
     size = 1
     for code, count in codes:
         if count == 1:
+            continue
+        if key is None:
+            key, size = code, count
             continue
         if size * count >= _KEY_MAX:
             _, key = np.unique(key, return_inverse=True)
             size = int(key.max()) + 1
         key = key * count + code
         size *= count
+    if key is None:
+        return np.zeros(min(rows, 1), np.int64), np.zeros(rows, np.int64)
     if size <= 4 * rows + 1024:
         return _by_counting(key, size)
     _, first, index = np.unique(key, return_index=True, return_inverse=True)
@@ -40,13 +48,13 @@ def combined(codes: Sequence[tuple[Rows, int]], rows: int) -> tuple[Rows, Rows]:
 
 
 def _by_counting(key: Rows, size: int) -> tuple[Rows, Rows]:
-    """Return what np.unique would, without sorting, for keys in [0, size)."""
-    first_of = np.full(size, -1, dtype=np.int64)
-    first_of[key[::-1]] = np.arange(len(key) - 1, -1, -1)
-    used = np.flatnonzero(first_of >= 0)
+    """Return what np.unique would, but any row, without sorting, of keys below size."""
+    row_of = np.full(size, -1, dtype=np.int64)
+    row_of[key] = np.arange(len(key))
+    used = np.flatnonzero(row_of >= 0)
     position = np.empty(size, dtype=np.int64)
     position[used] = np.arange(len(used))
-    return first_of[used], position[key]
+    return row_of[used], position.take(key)
 
 
 def series_of(
@@ -142,4 +150,4 @@ def parsed_labels(frame: Frame) -> tuple[list[Labels], Rows]:
 def _stream_codes(frame: Frame, names: Sequence[str]) -> tuple[Rows, int]:
     """Return a code per row that is equal where the named stream labels are."""
     by_stream, count = frame.table.codes(tuple(names))
-    return by_stream[frame.stream], count
+    return (by_stream[frame.stream] if count > 1 else by_stream), count

@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import polars as pl
 
-from loki_py.logql.exec.frame import DUPLICATE_SUFFIX, Frame, Mask, with_nulls
+from loki_py.logql.exec.frame import (
+    DUPLICATE_SUFFIX,
+    Frame,
+    Mask,
+    present_in,
+    with_nulls,
+)
 from loki_py.logql.stages.stage import Wants
 
 Cells = dict[str, list[str | None]]
@@ -92,14 +98,16 @@ def finish(
         for final, part in _by_final_name(frame, name, values):
             if _is_wanted(final, wants):
                 found_here[final] = _set_new(frame, final, part)
-    keep = np.ones(len(frame), dtype=np.bool_)
+    keep: Mask | None = None
     for name, test in wants.hints.filters.items():
         found = found_here.get(name)
         if found is not None and found.any():
-            keep &= ~found | test(frame, found)
+            passed = ~found | test(frame, found)
+            keep = passed if keep is None else keep & passed
     if failed:
         _set_failures(frame, failed, error, wants)
-    frame.filter(keep)
+    if keep is not None:
+        frame.filter(keep)
 
 
 def series_of(cells: Cells) -> dict[str, pl.Series]:
@@ -141,7 +149,7 @@ def _set_new(frame: Frame, name: str, values: pl.Series) -> Mask:
     old = frame.parsed.get(name)
     if old is not None:
         values = with_nulls(values, old.is_not_null().to_numpy())
-    found = values.is_not_null().to_numpy()
+    found = present_in(values)
     if found.any():
         frame.set_parsed(name, values)
     return found

@@ -24,9 +24,11 @@ _QUOTE, _EQUALS, _BACKSLASH, _SPACE = (ord(char) for char in '"=\\ ')
 _WILD, _NOT_ASCII = ord("_"), 0x80
 _EVERY_BYTE = 0x0101010101010101
 _HIGH_BITS = np.uint64(0x80 * _EVERY_BYTE)
+_HALF_BITS = np.uint64(32)
 INLINE_BYTES = 12
 _REPLACEMENT = np.frombuffer("\ufffd".encode(), np.uint8)
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
+MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
+"""By count, that many bytes of a word; the lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def _places_of(lines: LineBuffer, key: bytes) -> tuple[Rows, Rows, Mask]:
     at, line = at[is_first], line[is_first]
     exact = np.ones(len(at), np.bool_)
     for begin, part in _parts(key):
-        exact &= lines.words[at + begin] & _MASKS[len(part)] == _number(part)
+        exact &= lines.words[at + begin] & MASKS[len(part)] == _number(part)
     return at, line, exact
 
 
@@ -228,6 +230,15 @@ def bytes_below(words: Words, bound: int) -> Words:
     return (words - np.uint64(bound * _EVERY_BYTE)) & ~words & _HIGH_BITS
 
 
+def bytes_until(hits: Words) -> Words:
+    """Return masks of the bytes below the one that each word's first bit is in.
+
+    Of a word without hits all bytes are.
+    """
+    lowest = hits & (~hits + np.uint64(1))
+    return (lowest >> np.uint64(7)) - np.uint64(1)
+
+
 def first_byte(hits: Words) -> Rows:
     """Return in which byte, counted from the lowest, each word's first bit is set."""
     lowest = hits & (~hits + np.uint64(1))
@@ -242,17 +253,27 @@ def texts_of_spans(
     Longer texts share the buffer. Starts lie at least eight bytes before its end.
     """
     length = np.where(present, end - start, 0)
-    low = words[start] & _MASKS[np.minimum(length, 8)]
+    low = words[start] & MASKS[np.minimum(length, 8)]
     high_at = np.minimum(start + 8, len(words) - 1)
-    high = words[high_at] & _MASKS[np.clip(length - 8, 0, 8)]
-    views = np.zeros((len(start), 4), "<u4")
-    views[:, 0] = length
-    views[:, 1] = low & np.uint64(0xFFFFFFFF)
-    views[:, 2] = low >> np.uint64(32)
-    views[:, 3] = high & np.uint64(0xFFFFFFFF)
+    high = words[high_at] & MASKS[np.clip(length - 8, 0, 8)]
+    return texts_of_words(low, high, length, start, raw, present)
+
+
+def texts_of_words(
+    low: Words, high: Words, length: Rows, start: Rows, raw: Bytes, present: Mask
+) -> pl.Series:
+    """Return texts of which the first words are at hand, null where not present.
+
+    Args:
+        low, high: the first eight bytes, the next eight; 0 behind a text's end.
+        start: where in `raw` each text is that is too long for its view.
+    """
+    views = np.empty((len(start), 2), "<u8")
+    views[:, 0] = length.astype(np.uint64) | low << _HALF_BITS
+    views[:, 1] = low >> _HALF_BITS | high << _HALF_BITS
     is_long = length > INLINE_BYTES
-    views[is_long, 2] = 0
-    views[is_long, 3] = start[is_long]
+    if is_long.any():
+        views[is_long, 1] = start[is_long].astype(np.uint64) << _HALF_BITS
     validity = None
     if not present.all():
         validity = pa.py_buffer(np.packbits(present, bitorder="little"))

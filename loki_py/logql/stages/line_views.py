@@ -17,10 +17,6 @@ from loki_py.logql.stages.key_values import INLINE_BYTES, Bytes, Words, first_by
 from loki_py.model.batch import Rows
 
 WORD_BYTES = 8
-_GAP_BYTES_MAX = 2048
-"""Bytes between two lines that are looked at with them; they may be of others."""
-
-_SPANS_MAX = 64
 _ONE_BUFFER = 3
 """Buffers of a column whose long values lie in one: validity, views, bytes."""
 
@@ -63,34 +59,6 @@ class LineViews:
         start = views[:, 3].astype(np.int64)
         return cls(lines, raw, words, start, start + length, length <= INLINE_BYTES)
 
-    def extremes(self) -> tuple[int, int] | None:
-        """Return bounds of the bytes of the lines, about; None where that is dear."""
-        if not len(self.start):
-            return None
-        far = self.start[1:] - self.end[:-1]
-        breaks = np.flatnonzero((far < 0) | (far > _GAP_BYTES_MAX)) + 1
-        if len(breaks) >= _SPANS_MAX:
-            return None
-        first = self.start[np.concatenate(([0], breaks))].tolist()
-        last = self.end[np.append(breaks, len(self.end)) - 1].tolist()
-        parts = [self.raw[a:b] for a, b in zip(first, last, strict=True) if b > a]
-        if not parts:
-            return None
-        lowest = min(int(part.min()) for part in parts)
-        return lowest, max(int(part.max()) for part in parts)
-
-    def begins(self, text: bytes) -> Mask:
-        """Return where a line begins with the text, as far as it lies in `raw`."""
-        found = (self.end - self.start >= len(text)) & ~self.outside
-        for at in range(0, len(text), WORD_BYTES):
-            part = text[at : at + WORD_BYTES]
-            mask = np.uint64((1 << 8 * len(part)) - 1)
-            place = np.minimum(self.start + at, len(self.words) - 1)
-            wanted = np.uint64(int.from_bytes(part, "little"))
-            # A word that is cut off at the end of `raw` is some other word.
-            found &= (self.words[place] & mask == wanted) & (place == self.start + at)
-        return found
-
     def stops(
         self, start: Rows, wanted: Mask, stops_of: Callable[[Words], Words]
     ) -> tuple[Rows, Mask]:
@@ -124,4 +92,6 @@ class LineViews:
 
 def numbers_of(places: pl.Series, missing: int) -> Rows:
     """Return positions that polars found, as int64."""
-    return places.fill_null(missing).to_numpy().astype(np.int64)
+    if places.null_count():
+        places = places.fill_null(missing)
+    return places.to_numpy().astype(np.int64)

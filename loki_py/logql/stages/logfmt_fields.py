@@ -25,7 +25,7 @@ from loki_py.logql.stages.extraction import (
     without_taken,
 )
 from loki_py.logql.stages.json_scan import sanitized
-from loki_py.logql.stages.key_search import may_be_searched, values_in_lines
+from loki_py.logql.stages.key_search import KeySearch, may_be_sought
 from loki_py.logql.stages.key_values import LineBuffer, values_of_key
 from loki_py.logql.stages.line_views import LineViews
 from loki_py.logql.stages.logfmt_scan import LogfmtInvalid, pairs
@@ -75,15 +75,14 @@ class _KeyReader:
     def __init__(self, lines: pl.Series) -> None:
         self.count = len(lines)
         self._lines = lines
-        views = LineViews.of(lines)
-        searched = views is not None and may_be_searched(views)
-        self._views = views if searched else None
+        self._views = LineViews.of(lines)
         self._buffer: LineBuffer | None = None
 
     def values(self, name: str) -> tuple[pl.Series, Mask]:
         """Return a key's value per line, null where missing, and where it is sure."""
-        if self._views is not None and "_" not in name:
-            return values_in_lines(self._views, name)
+        views = self._views
+        if views is not None and may_be_sought(name, views):
+            return KeySearch(views, name).values()
         if self._buffer is None:
             self._buffer = LineBuffer.of(self._lines)
         return values_of_key(self._buffer, name)
@@ -183,14 +182,25 @@ def _last_column(lines: pl.Series, read: _KeyReader, key: str) -> pl.Series:
         values, _ = _last_values(lines.to_list(), {key}, strict=False)
         return series_of(values)[key]
     first, sure = read.values(key)
-    spelled = key.replace("_", '[^\\s="]') + "="
-    sure &= (lines.str.count_matches(spelled, literal="_" not in key) < 2).to_numpy()
+    sure &= ~_comes_again(lines, key)
     found = first.fill_null("")
     if sure.all():
         return found
     rows = pl.Series(np.flatnonzero(~sure))
     values, _ = _last_values(lines.gather(rows).to_list(), {key}, strict=False)
     return found.scatter(rows, series_of(values)[key])
+
+
+def _comes_again(lines: pl.Series, key: str) -> Mask:
+    """Return where a line may have the key twice, with a value or without."""
+    spelled = key.replace("_", '[^\\s="]')
+    often = lines.str.count_matches(spelled, literal="_" not in key).to_numpy() > 1
+    rows = np.flatnonzero(often)
+    if len(rows):
+        some = lines.gather(pl.Series(rows))
+        spelled += r'(?:[\s\x00-\x20="]|$)'
+        often[rows] = some.str.count_matches(spelled).to_numpy() > 1
+    return often
 
 
 def _last_values(
