@@ -31,6 +31,13 @@ from loki_py.transport.abc import MappingUnit
 SLICE_NS = 10_000_000
 """How long one query may hold a worker thread before others get their turn."""
 
+MAP_NS = 25_000_000
+"""How long the evaluation of some rows should take: a query that is given up goes on
+until then."""
+
+MAP_ROWS_FIRST, MAP_ROWS_MIN = 4_096, 512
+"""Rows that are evaluated at once before it is known how long they take; the least."""
+
 PIECE_ROWS_MAX = 100_000
 """A large unit of more rows is cut before it is read, whatever the query."""
 SMALL_PIECES_MAX = 4
@@ -131,6 +138,7 @@ class LeafRun:
     _ready: dict[int, Sequence[Any]] = field(default_factory=dict)
     _cutting: int = 0
     _running: int = 0
+    _map_rows: int = MAP_ROWS_FIRST
     _adding: bool = False
     _stopped: bool = False
     _error: BaseException | None = None
@@ -145,7 +153,7 @@ class LeafRun:
             self._end_if_idle()
 
     def stop(self) -> None:
-        """Begin nothing more; units at work come to their end, unused."""
+        """Begin nothing more; rows at work come to their end, unused."""
         with self._lock:
             self._stopped = True
             self._heap.clear()
@@ -262,7 +270,24 @@ class LeafRun:
         batch = unit.read(self.scan.columns, stats)
         if not stats.units_repeated:
             stats.units_read += 1
-        return [self.evaluator.map(batch)] if len(batch) else ()
+        return self._mapped_in_parts(batch)
+
+    def _mapped_in_parts(self, batch: EntryBatch) -> Sequence[Any]:
+        """Return what the evaluator makes of rows; they are few where that is slow."""
+        partials = []
+        start = 0
+        while start < len(batch) and not self._stopped:
+            end = start + self._map_rows
+            if len(batch) - end < self._map_rows // 2:
+                end = len(batch)
+            began_ns = time.monotonic_ns()
+            part = batch if end - start == len(batch) else batch.slice(start, end)
+            partials.append(self.evaluator.map(part))
+            took_ns = max(time.monotonic_ns() - began_ns, 1)
+            rows = (end - start) * MAP_NS // took_ns
+            self._map_rows = max(MAP_ROWS_MIN, min(rows, PIECE_ROWS_MAX))
+            start = end
+        return partials
 
     def _cut(self, unit: ScanUnit) -> None:
         assert isinstance(unit, LargeUnit)

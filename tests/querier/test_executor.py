@@ -20,6 +20,7 @@ from loki_py.model.scan import (
 )
 from loki_py.querier.executor import UNITS_ALONE, QueryExecutor
 from loki_py.querier.fairness import FairQueue
+from loki_py.querier.leaf_run import MAP_ROWS_FIRST
 
 STREAMS = [LabelSet.of({"app": "api"})]
 NEWEST = Scan((), 0, 10_000)
@@ -412,3 +413,41 @@ async def test_of_a_large_unit_only_the_damaged_piece_is_missing(executor):
     assert outcome.warnings == ("pack 't/packs/1' is damaged",)
     assert sorted(evaluator.added) == [*range(10), *range(70, 80)]
     assert outcome.stats.head_rows == 20
+
+
+class Held(Newest):
+    """Evaluates nothing until it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.let_go = threading.Event(), threading.Event()
+
+    def map(self, batch):
+        self.began.set()
+        assert self.let_go.wait(60)
+        return super().map(batch)
+
+
+async def test_rows_of_a_unit_are_not_evaluated_when_the_query_is_given_up(executor):
+    """However large the unit: no more than the rows at work."""
+    evaluator = Held()
+    large = unit_at(0, rows=10 * MAP_ROWS_FIRST)
+    asked = asyncio.create_task(run(executor, [large], evaluator))
+    await asyncio.to_thread(evaluator.began.wait, 60)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    evaluator.let_go.set()
+    await executor.call(lambda: None)
+    executor.close()
+
+    assert evaluator.mapped == 1
+
+
+async def test_large_units_are_evaluated_whole(executor):
+    """In parts that come in order, without a row twice or missing."""
+    evaluator = Newest()
+    scan = Scan((), 0, 10**6, newest_first=False)
+    await run(executor, [unit_at(0, rows=10 * MAP_ROWS_FIRST + 1)], evaluator, scan)
+
+    assert sorted(evaluator.added) == list(range(10 * MAP_ROWS_FIRST + 1))
