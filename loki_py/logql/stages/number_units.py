@@ -108,7 +108,7 @@ def _numbers(low: Words, high: Words, whole: Words, fraction: Words) -> Rows:
 
 def _from(low: Words, high: Words, start: Words) -> Words:
     """Return the eight bytes from `start` on, as far as the text has them."""
-    bits = start << _BITS_SHIFT
+    bits: Words = start << _BITS_SHIFT
     # A shift by more than a word's bits, below zero too, leaves nothing.
     word: Words = low >> bits | high << (_WORD_BITS - bits)
     return word | high >> (bits - _WORD_BITS)
