@@ -5,7 +5,7 @@ puts a new tuple of pieces in place of the old one, so that readers on other
 threads see the table before or after it, without a lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,8 @@ class ChunkSelection:
             `row_group_first`, `row_groups`, `row_first`, `rows` (i64), `pack`
             (u32, position in `packs`); sorted by (pack, row_first).
         packs: the packs that `refs` refers to.
-        outside_time, other_streams: how many chunks are not in `refs`, and why.
+        outside_time, other_streams, held: how many chunks are not in `refs`, and
+            why; `held` are those that match, of packs that are not wanted.
     """
 
     streams: Sequence[LabelSet]
@@ -49,6 +50,7 @@ class ChunkSelection:
     packs: Sequence[PackRef]
     outside_time: int = 0
     other_streams: int = 0
+    held: int = 0
 
 
 class ChunkTable:
@@ -100,14 +102,24 @@ class ChunkTable:
         return frozenset(self._file_numbers)
 
     def select(
-        self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
+        self,
+        matchers: Sequence[Matcher],
+        *,
+        start_ns: int,
+        end_ns: int,
+        skip: Collection[str] = (),
     ) -> ChunkSelection:
-        """Return the chunks of matching streams with entries in [start, end)."""
+        """Return the chunks of matching streams with entries in [start, end).
+
+        Args:
+            skip: keys of packs of which nothing is wanted.
+        """
         found, outside, others = self._chunks(
             matchers, start_ns=start_ns, end_ns=end_ns
         )
+        found, held = self._without_packs(found, skip)
         if not found:
-            return ChunkSelection((), _NO_REFS, (), outside, others)
+            return ChunkSelection((), _NO_REFS, (), outside, others, held)
         chunks = pl.concat(found)
         series, stream = np.unique(chunks["series"].to_numpy(), return_inverse=True)
         used, pack = np.unique(chunks["pack"].to_numpy(), return_inverse=True)
@@ -121,6 +133,7 @@ class ChunkTable:
             tuple(self._packs[number] for number in used.tolist()),
             outside,
             others,
+            held,
         )
 
     def label_names(
@@ -174,6 +187,24 @@ class ChunkTable:
             elif len(rows):
                 found.append(piece[rows])
         return found, outside, others
+
+    def _without_packs(
+        self, pieces: list[pl.DataFrame], keys: Collection[str]
+    ) -> tuple[list[pl.DataFrame], int]:
+        """Return the pieces without chunks of these packs, and how many those were."""
+        numbers = [self._pack_numbers[key] for key in keys if key in self._pack_numbers]
+        if not numbers:
+            return pieces, 0
+        skipped = np.zeros(len(self._packs), np.bool_)
+        skipped[numbers] = True
+        found = []
+        held = 0
+        for piece in pieces:
+            rows = np.flatnonzero(~skipped[piece["pack"].to_numpy()])
+            held += len(piece) - len(rows)
+            if len(rows):
+                found.append(piece if len(rows) == len(piece) else piece[rows])
+        return found, held
 
     def _piece_of(self, file: IndexFile, number: int) -> pl.DataFrame:
         series = self._series.numbers_of(file.labels)

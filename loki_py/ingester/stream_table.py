@@ -5,6 +5,7 @@ again, once nothing refers to them. Pure: callers supply the clock.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -135,9 +136,8 @@ class StreamTable:
 
     def labels_of(self, refs: Refs) -> tuple[LabelSet, ...]:
         """Return the label sets of held refs, in order."""
-        found = tuple(self.labels[ref] for ref in refs.tolist())
-        assert None not in found
-        return found
+        labels = cast("list[LabelSet]", self.labels)
+        return tuple([labels[ref] for ref in refs.tolist()])
 
     def note_times(
         self, refs: Refs, oldest_ns: Timestamps, newest_ns: Timestamps

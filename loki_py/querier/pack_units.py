@@ -253,7 +253,6 @@ def pack_units(
     *,
     start_ns: int,
     end_ns: int,
-    skip: frozenset[str],
     piece_bytes: int = UNIT_LINE_BYTES,
 ) -> list[PackUnit]:
     """Return the selected chunks as units of about UNIT_LINE_BYTES of lines.
@@ -263,7 +262,6 @@ def pack_units(
         open_pack: what fetches.
         start_ns: first time wanted.
         end_ns: first time no longer wanted.
-        skip: keys of packs that another source answers for.
         piece_bytes: lines in a piece where a unit is cut.
     """
     refs = selection.refs
@@ -293,5 +291,4 @@ def pack_units(
     return [
         PackUnit(scans[pack[start]], chunks.slice(start, end))
         for start, end in pairwise(cuts)
-        if scans[pack[start]].ref.key not in skip
     ]

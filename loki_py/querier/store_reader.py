@@ -152,7 +152,7 @@ class StoreReader:
         index = await self._fresh_index(tenant)
         found = await self._call(
             lambda: index.table.select(
-                scan.matchers, start_ns=scan.start_ns, end_ns=scan.end_ns
+                scan.matchers, start_ns=scan.start_ns, end_ns=scan.end_ns, skip=skip
             )
         )
         units = pack_units(
@@ -160,20 +160,16 @@ class StoreReader:
             self._packs.open,
             start_ns=scan.start_ns,
             end_ns=scan.end_ns,
-            skip=skip,
             piece_bytes=_ROW_GROUP_ALONE_BYTES if stops_early else UNIT_LINE_BYTES,
         )
-        matched = sum(len(unit.chunks.rows) for unit in units)
         return StoreSelection(
             units,
-            chunks_matched=matched,
+            chunks_matched=len(found.refs),
             line_bytes=sum(unit.line_bytes_max for unit in units),
             streams_matched=len(found.streams),
             missing=index.missing,
             skipped=Skipped(
-                found.outside_time,
-                found.other_streams,
-                held_locally=len(found.refs) - matched,
+                found.outside_time, found.other_streams, held_locally=found.held
             ),
         )
 

@@ -111,6 +111,22 @@ def test_pack_of_a_ref_is_the_one_of_its_index_row():
     assert pack.sha256 == "ab" * 32
 
 
+def test_packs_that_are_not_wanted_are_left_out_and_their_chunks_counted():
+    """Chunks of another time or stream count as that, whatever pack they are of."""
+    table = table_of(
+        file_of([pack_of("p1", [(A, 0, 1), (B, 0, 1)]), pack_of("p2", [(A, 2, 3)])]),
+        file_of([pack_of("p3", [(A, 0, 1), (A, 90, 99)])]),
+    )
+    time = {"start_ns": 0, "end_ns": 50}
+
+    some = table.select([APP_A], skip={"p1", "p3", "unknown"}, **time)
+    none = table.select([APP_A], skip={"p1", "p2", "p3"}, **time)
+
+    assert found(some) == [("p2", 0, A, 2, 3)]
+    assert (some.held, some.other_streams, some.outside_time) == (2, 1, 1)
+    assert (found(none), list(none.streams), none.held) == ([], [], 3)
+
+
 def test_refs_are_sorted_by_pack_and_row():
     table = table_of(
         file_of([pack_of("p1", [(B, 0, 1), (A, 0, 1)]), pack_of("p2", [(A, 2, 3)])])

@@ -15,7 +15,7 @@ from loki_py.logql.exec.series import (
     parsed_labels,
     stream_labels,
 )
-from loki_py.logql.exec.stream_table import StreamTables
+from loki_py.logql.exec.stream_table import StreamTable, StreamTables
 from loki_py.logql.stages.pipeline import Pipeline
 from loki_py.logql.stages.stage import Hints, Wants
 from loki_py.model.batch import EntryBatch, concat
@@ -113,8 +113,8 @@ class LogEvaluator:
 
     def _result(self, held: Sequence[EntryBatch]) -> Streams:
         frames = [
-            self._whole.run(batch, self._tables.of(batch.streams))
-            for batch in _joined_batches(held)
+            self._whole.run(batch, StreamTable(batch.streams))
+            for batch in map(_with_used_streams, _joined_batches(held))
         ]
         return _streams_of(
             frames,
@@ -156,6 +156,13 @@ def _joined_batches(held: Sequence[EntryBatch]) -> list[EntryBatch]:
     for batch in held:
         by_source.setdefault(id(batch.streams), []).append(batch)
     return [concat(batches) for batches in by_source.values()]
+
+
+def _with_used_streams(batch: EntryBatch) -> EntryBatch:
+    """Return the batch with no streams but those of its rows."""
+    used, stream = np.unique(batch.stream, return_inverse=True)
+    streams = tuple(batch.streams[i] for i in used.tolist())
+    return replace(batch, streams=streams, stream=stream.astype(np.uint32))
 
 
 def filtering_stages(stages: Sequence[ast.Stage]) -> Sequence[ast.Stage]:

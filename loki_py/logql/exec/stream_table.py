@@ -64,7 +64,8 @@ class StreamTable:
         codes, count = self.codes(names)
         if names not in self._groups:
             labels: list[Labels] = [()] * count
-            for i, code in enumerate(codes.tolist()):
+            found, first = np.unique(codes, return_index=True)
+            for code, i in zip(found.tolist(), first.tolist(), strict=True):
                 pairs = self.streams[i].as_dict
                 labels[code] = tuple(sorted((n, pairs[n]) for n in names if n in pairs))
             self._groups[names] = labels

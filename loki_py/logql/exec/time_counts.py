@@ -18,7 +18,7 @@ from loki_py.model.scan import TimeRuns
 _RUN_ROWS_MIN = 128
 """Rows of a run, on average, from which on a step for each run is worth it."""
 
-_ROWS_PER_EDGE = 8
+_ROWS_PER_EDGE = 4
 """A binary search costs about as much as counting so many rows."""
 
 
