@@ -15,6 +15,10 @@
     │   ├── Overloaded                 a bound of ours is reached          -> 503
     │   ├── DurabilityFailed           the disk did not take the bytes     -> 500
     │   ├── DataUnreadable             stored data is damaged or gone      -> 500
+    │   ├── TransferRefused            chunks that nobody takes over:
+    │   │   ├── NotOwner                   not by who does not own the stream  -> 409
+    │   │   ├── ReceiverLocked             not by who leaves, or is not there  -> 423
+    │   │   └── ReceiverBusy               not now; later                      -> 429
     │   └── QueryTimeout               the query ran out of its time       -> 504
     ├── CorruptData                bytes on disk or wire broke the format  -> hidden
     │   ├── BadChecksum
@@ -123,6 +127,28 @@ class DataUnreadable(Unavailable):
     """Stored data that an answer needs is damaged or gone; says which."""
 
     status = 500
+
+
+class TransferRefused(Unavailable):
+    """An ingester does not take over a chunk; its holder keeps it."""
+
+
+class NotOwner(TransferRefused):
+    """The receiver does not own the chunk's stream, as it sees the ring."""
+
+    status = 409
+
+
+class ReceiverLocked(TransferRefused):
+    """The receiver takes nothing over: it leaves, or does not serve yet."""
+
+    status = 423
+
+
+class ReceiverBusy(TransferRefused):
+    """The receiver has enough to do; the same transfer may succeed later."""
+
+    status = 429
 
 
 class QueryTimeout(Unavailable):

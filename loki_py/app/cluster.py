@@ -18,6 +18,7 @@ from loki_py.config.schema import Config
 from loki_py.distributor.next_owners import NextOwners
 from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.distributor.replicated import ReplicatedSink, ReplicationMetrics
+from loki_py.ingester.receiving import ChunkReceiver
 from loki_py.ingester.service import Ingester
 from loki_py.kv.abc import KvStore
 from loki_py.querier.merge import distinct_units
@@ -263,9 +264,9 @@ class Cluster:
             return None
         return NextOwners(
             self._ring,
-            self._pool.client_of,
+            self._pool.transfers_to,
             leaving=lambda: leaving.desc,
-            line_bytes_max=size_bytes,
+            chunk_bytes_max=size_bytes,
         )
 
     def _settings(self, name: str) -> RingSettings:
@@ -295,6 +296,7 @@ class Cluster:
             clock=self._clock,
             reason_not_ready=ingester.reason_not_ready,
             distinct=distinct_units,
+            transfers=ChunkReceiver(ingester, self._ring, self._own.instance_id),
             leaves=ServedLeaves(),
         )
 

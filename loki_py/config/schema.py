@@ -158,8 +158,9 @@ class IngesterConfig(Section):
             came for so long, or when its oldest part is so old.
         chunk_retain_ns: how long block files stay after their flush at least,
             whatever their size.
-        handover_bytes_max: an ingester that leaves for good gives a tenant's lines
-            to their next owners where they are no more than this; 0 uploads all.
+        handover_bytes_max: an ingester that leaves for good gives a chunk, its
+            unflushed lines of a stream, to the stream's next owners where it is
+            no more than this; 0 uploads all.
         unordered_window_ns: how far behind its stream's newest entry an entry
             may be; 0 means no window, every entry is taken.
         memory_bytes_max: what heads take together, those included that wait for

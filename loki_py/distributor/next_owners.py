@@ -3,7 +3,8 @@
 An entry that a quorum stored, the leaving instance in it, is stored by as many
 again once its next owner has it: who owned the stream with the leaving instance
 and owns it without is not asked. Of a stream that others own by now, because the
-ring has changed since, all owners get the entries.
+ring has changed since, all owners get the entries. What one of them does not take
+counts as not taken.
 """
 
 import asyncio
@@ -12,14 +13,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from loki_py.errors import QuorumNotReached
+from loki_py.errors import LokiError, ReceiverBusy, ReceiverLocked
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import token_of
 from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.lookup import NOBODY, Replicas, ReplicaTable, Tokens, build_table
 from loki_py.ring.settings import RingSettings
-from loki_py.transport.abc import EntrySink
+from loki_py.ring.watcher import backoff_s
+from loki_py.runtime.logs import logger_of
+from loki_py.transport.transfers import TransferTarget
+
+Flags = npt.NDArray[np.bool_]
+
+BUSY_TRIES_MAX = 6
+"""How often a busy receiver is asked before its chunks are uploaded."""
+
+_log = logger_of("distributor")
 
 
 class OwnersRing(Protocol):
@@ -39,37 +50,42 @@ class Parcel:
     batch: EntryBatch
 
 
-def parcels_of(
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What goes to whom.
+
+    Attributes:
+        homeless: bool by position in `streams`, those that nobody is left to own.
+    """
+
+    parcels: tuple[Parcel, ...]
+    homeless: Flags
+
+
+def shipment_of(
     batch: EntryBatch,
     tokens: Tokens,
     *,
     leaving: str,
     before: ReplicaTable,
     after: ReplicaTable,
-) -> list[Parcel]:
+) -> Shipment:
     """Return what goes to whom.
 
     Args:
         tokens: uint32 by position in `batch.streams`.
         leaving: the instance that held the batch, in the table before only.
-
-    Raises: QuorumNotReached where a stream has no such owner.
     """
     present = np.zeros(len(tokens), np.bool_)
     present[batch.stream] = True
     new = _new_owners(tokens, leaving, before=before, after=after)
-    homeless = present & (new == NOBODY).all(axis=1)
-    if homeless.any():
-        raise QuorumNotReached(
-            f"{int(homeless.sum())} of {int(present.sum())} streams have no next owner"
-        )
     parcels = []
     for position in np.unique(new[present]).tolist():
         if position != NOBODY:
             streams = present & (new == position).any(axis=1)
             part = batch.filter(streams[batch.stream])
             parcels.append(Parcel(after.instances[position], part))
-    return parcels
+    return Shipment(tuple(parcels), (new == NOBODY).all(axis=1))
 
 
 def _new_owners(
@@ -92,47 +108,76 @@ def _new_owners(
 class NextOwners:
     """The successors of a leaving instance; see `ingester.handover.Successors`.
 
+    Who is locked is not asked again; who is busy a few times, in growing intervals.
+
     Args:
+        target_of: whom to hand chunks to for an instance.
         leaving: what the instance says of itself.
+        pause_s: how long to wait after so many refusals of a busy receiver.
     """
 
     def __init__(
         self,
         ring: OwnersRing,
-        client_of: Callable[[InstanceDesc], EntrySink],
+        target_of: Callable[[InstanceDesc], TransferTarget],
         *,
         leaving: Callable[[], InstanceDesc],
-        line_bytes_max: int,
+        chunk_bytes_max: int,
+        pause_s: Callable[[int], float] = backoff_s,
     ) -> None:
-        self.line_bytes_max = line_bytes_max
+        self.chunk_bytes_max = chunk_bytes_max
         self._ring = ring
-        self._client_of = client_of
+        self._target_of = target_of
         self._leaving = leaving
+        self._pause_s = pause_s
+        self._locked: set[str] = set()
 
-    async def store(self, tenant: str, batch: EntryBatch) -> None:
-        """Return once every entry is on disk with its next owner.
-
-        Raises: LokiError where that can not be had, or was refused.
-        """
+    async def store(self, tenant: str, batch: EntryBatch) -> Flags:
+        """Return by position in `streams` which every next owner has on disk."""
         own = self._leaving()
         others = [i for i in self._ring.writable() if i.instance_id != own.instance_id]
         tokens = np.array([token_of(tenant, s) for s in batch.streams], np.uint32)
-        parcels = parcels_of(
+        shipment = shipment_of(
             batch,
             tokens,
             leaving=own.instance_id,
             before=self._table(*others, own),
             after=self._table(*others),
         )
-        answers = await asyncio.gather(
+        is_stored: Flags = ~shipment.homeless
+        refused = await asyncio.gather(
             *(
-                self._client_of(parcel.instance).push(tenant, parcel.batch)
-                for parcel in parcels
+                self._refused(own.instance_id, tenant, parcel)
+                for parcel in shipment.parcels
             )
         )
-        for answer in answers:
-            for error in answer.rejected.values():
-                raise error
+        for streams in refused:
+            is_stored[streams] = False
+        return is_stored
+
+    async def _refused(self, sender: str, tenant: str, parcel: Parcel) -> list[int]:
+        """Send one parcel; return the streams that were not taken."""
+        name = parcel.instance.instance_id
+        target = self._target_of(parcel.instance)
+        everything: list[int] = np.unique(parcel.batch.stream).tolist()
+        for number in range(1, BUSY_TRIES_MAX + 1):
+            if name in self._locked:
+                break
+            try:
+                refused = await target.transfer(sender, tenant, parcel.batch)
+            except ReceiverBusy as error:
+                _log.info("receiver is busy", ingester=name, reason=str(error))
+                if number < BUSY_TRIES_MAX:
+                    await asyncio.sleep(self._pause_s(number))
+            except ReceiverLocked as error:
+                _log.warning("receiver is locked", ingester=name, reason=str(error))
+                self._locked.add(name)
+            except LokiError as error:
+                _log.warning("transfer failed", ingester=name, reason=str(error))
+                break
+            else:
+                return list(refused)
+        return everything
 
     def _table(self, *instances: InstanceDesc) -> ReplicaTable:
         settings = self._ring.settings

@@ -16,9 +16,15 @@ from loki_py.ingester.blockstore import BlockStore, LocalFile
 from loki_py.ingester.flush_policy import FlushPolicy, FlushReason, Unflushed
 from loki_py.ingester.flush_record import FlushRecord
 from loki_py.ingester.flusher import Flusher, FlushOutcome
-from loki_py.ingester.handover import Successors, batches_of, is_small, record_of
+from loki_py.ingester.handover import (
+    Successors,
+    handed_over,
+    record_of,
+    streams_of,
+)
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.state import IngesterState
+from loki_py.model.labels import LabelSet
 from loki_py.model.object_keys import ULID_RANDOM_BYTES, ulid_of
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
@@ -98,13 +104,12 @@ class FlushScheduler:
         """Flush every tenant's block files; durable on return.
 
         Args:
-            successors: get what is small; what they refuse is uploaded.
+            successors: get chunks that are small; what they refuse is uploaded.
 
         Raises: Unavailable where the object store refuses.
         """
         for tenant in list(self._state.tables):
-            if successors is None or not await self._handed_over(tenant, successors):
-                await self._flush(tenant, FlushReason.FORCED)
+            await self._flush(tenant, FlushReason.FORCED, successors)
         await self._keep_bounds()
 
     async def _run(self) -> None:
@@ -132,13 +137,21 @@ class FlushScheduler:
         )
         return self._policy.reason_to_flush(unflushed, now_ns=self._clock.now_ns())
 
-    async def _flush(self, tenant: str, reason: FlushReason) -> None:
+    async def _flush(
+        self, tenant: str, reason: FlushReason, successors: Successors | None = None
+    ) -> None:
         async with self._one_at_a_time:
             files = self._blocks.unflushed(tenant)
             if not files:
                 return
             started_ns = self._clock.monotonic_ns()
-            outcome = await self._try_flush(tenant, files)
+            elsewhere: frozenset[LabelSet] = frozenset()
+            if successors is not None:
+                elsewhere = await handed_over(tenant, files, successors)
+                if elsewhere == streams_of(tenant, files):
+                    await self._note_handed_over(tenant, files)
+                    return
+            outcome = await self._try_flush(tenant, files, elsewhere)
             self._on_flushed(tenant, outcome.index_key, outcome.index)
             await asyncio.to_thread(self._blocks.write_record, outcome.record)
             self._blocks.add_record(outcome.record)
@@ -155,31 +168,23 @@ class FlushScheduler:
             seconds=round(seconds, 3),
         )
 
-    async def _handed_over(self, tenant: str, successors: Successors) -> bool:
-        """Give what is small to its next owners; False where it is to be uploaded."""
-        async with self._one_at_a_time:
-            files = self._blocks.unflushed(tenant)
-            if not files or not is_small(tenant, files, successors):
-                return False
-            try:
-                batches = await asyncio.to_thread(list, batches_of(tenant, files))
-                for batch in batches:
-                    await successors.store(tenant, batch)
-            except LokiError as error:
-                log.warning("not handed over", tenant=tenant, reason=str(error))
-                return False
-            now_ns = self._clock.now_ns()
-            ulid = ulid_of(now_ns, secrets.token_bytes(ULID_RANDOM_BYTES))
-            record = record_of(tenant, files, ulid=ulid, now_ns=now_ns)
-            await asyncio.to_thread(self._blocks.write_record, record)
-            self._blocks.add_record(record)
-        log.info("handed over", tenant=tenant, entries=sum(map(len, batches)))
-        return True
+    async def _note_handed_over(self, tenant: str, files: Sequence[LocalFile]) -> None:
+        now_ns = self._clock.now_ns()
+        ulid = ulid_of(now_ns, secrets.token_bytes(ULID_RANDOM_BYTES))
+        record = record_of(tenant, files, ulid=ulid, now_ns=now_ns)
+        await asyncio.to_thread(self._blocks.write_record, record)
+        self._blocks.add_record(record)
 
-    async def _try_flush(self, tenant: str, files: Sequence[LocalFile]) -> FlushOutcome:
+    async def _try_flush(
+        self, tenant: str, files: Sequence[LocalFile], elsewhere: frozenset[LabelSet]
+    ) -> FlushOutcome:
         try:
             return await asyncio.to_thread(
-                self._flusher.flush, tenant, files, now_ns=self._clock.now_ns()
+                self._flusher.flush,
+                tenant,
+                files,
+                now_ns=self._clock.now_ns(),
+                without=elsewhere,
             )
         except (OSError, LokiError) as error:
             self._metrics.flush_failures.inc()

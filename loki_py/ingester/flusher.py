@@ -17,6 +17,7 @@ from loki_py.chunks.sorting import sort_and_deduplicate
 from loki_py.index.files import PackEntry, encode_index_file
 from loki_py.ingester.blockstore import LocalFile
 from loki_py.ingester.flush_record import FlushRecord
+from loki_py.ingester.selection import FIRST_NS, LAST_NS
 from loki_py.ingester.slices import Slice, StreamSize, slices_of
 from loki_py.model.batch import EntryBatch, Timestamps, concat
 from loki_py.model.labels import LabelSet
@@ -70,12 +71,7 @@ class _Source:
 
     def line_bytes_by_number(self, totals: "np.typing.NDArray[np.float64]") -> None:
         """Add about how many line bytes each stream has; exact per block."""
-        parts = self._file.select(
-            self._tenant, None, start_ns=_FIRST_NS, end_ns=_LAST_NS
-        )
-        for part in parts:
-            per_row = part.line_bytes / max(part.rows_max, 1)
-            np.add.at(totals, self._number_of[part.runs.stream], part.rows * per_row)
+        np.add.at(totals, self._number_of, stream_bytes_of(self._local, self._tenant))
 
     def read(
         self, part: Slice, columns: Columns, streams: Sequence[LabelSet]
@@ -99,8 +95,14 @@ class _Source:
             )
 
 
-_FIRST_NS = np.iinfo(np.int64).min
-_LAST_NS = np.iinfo(np.int64).max
+def stream_bytes_of(local: LocalFile, tenant: str) -> "np.typing.NDArray[np.float64]":
+    """Return about how many line bytes each stream has; exact per block."""
+    totals = np.zeros(len(local.file.streams(tenant)), np.float64)
+    parts = local.file.select(tenant, None, start_ns=FIRST_NS, end_ns=LAST_NS)
+    for part in parts:
+        per_row = part.line_bytes / max(part.rows_max, 1)
+        np.add.at(totals, part.runs.stream, part.rows * per_row)
+    return totals
 
 
 class Flusher:
@@ -124,16 +126,24 @@ class Flusher:
             leftover.unlink()
 
     def flush(
-        self, tenant: str, files: Sequence[LocalFile], *, now_ns: int
+        self,
+        tenant: str,
+        files: Sequence[LocalFile],
+        *,
+        now_ns: int,
+        without: frozenset[LabelSet] = frozenset(),
     ) -> FlushOutcome:
-        """Write all entries of the tenant in these files; durable on return.
+        """Write the entries of the tenant in these files; durable on return.
+
+        Args:
+            without: streams that are durable elsewhere; not all there are.
 
         Raises: CorruptData where a block changed on disk; OSError, Unavailable
             where the store refuses. Nothing is visible then.
         """
         numbers: dict[LabelSet, int] = {}
         sources = [_Source(local, tenant, numbers) for local in files]
-        batches = _Ahead(self._batches(sources, tuple(numbers)))
+        batches = _Ahead(self._batches(sources, tuple(numbers), without))
         packs: list[PackEntry] = []
         while batches.has_next:
             packs.append(self._write_pack(tenant, sources, batches, now_ns=now_ns))
@@ -179,7 +189,10 @@ class Flusher:
         )
 
     def _batches(
-        self, sources: Sequence[_Source], streams: Sequence[LabelSet]
+        self,
+        sources: Sequence[_Source],
+        streams: Sequence[LabelSet],
+        without: frozenset[LabelSet],
     ) -> Iterator[EntryBatch]:
         totals = np.zeros(len(streams), np.float64)
         for source in sources:
@@ -187,6 +200,7 @@ class Flusher:
         sizes = [
             StreamSize(number, labels, int(totals[number]))
             for number, labels in enumerate(streams)
+            if labels not in without
         ]
 
         def timestamps_of(number: int) -> Timestamps:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.recovery import Replay
 from loki_py.ingester.select import select
 from loki_py.ingester.state import IngesterState
-from loki_py.ingester.stream_table import StreamTable
+from loki_py.ingester.stream_table import Refs, StreamTable
 from loki_py.ingester.tails import Tails
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
@@ -183,6 +183,22 @@ class Ingester:
 
     async def push(self, tenant: str, batch: EntryBatch) -> PushAnswer:
         """Store the batch; see `transport.abc.IngesterClient.push`."""
+        return await self._take(tenant, batch, self._rules(tenant), is_news=True)
+
+    async def take_over(self, tenant: str, batch: EntryBatch) -> PushAnswer:
+        """Store what another ingester took from clients and hands on; like `push`.
+
+        Only the limit on streams holds: rates and times were checked before.
+        Nobody who follows a stream is told.
+        """
+        rules = self._rules(tenant)
+        limits = replace(rules.limits, stream_rate_bytes=0)
+        rules = replace(rules, limits=limits, window_ns=0)
+        return await self._take(tenant, batch, rules, is_news=False)
+
+    async def _take(
+        self, tenant: str, batch: EntryBatch, rules: AdmissionRules, *, is_news: bool
+    ) -> PushAnswer:
         if not self._serving:
             raise NotReady("Ingester is shutting down")
         if self._disk_trouble:
@@ -191,11 +207,13 @@ class Ingester:
         self._wal.check()
         now_ns = self._clock.now_ns()
         table = self._state.table_of(tenant)
-        admission = admit(tenant, batch, table, self._rules(tenant), now_ns=now_ns)
+        admission = admit(tenant, batch, table, rules, now_ns=now_ns)
         if admission.new_refs:
             self._metrics.streams_created.labels(tenant).inc(len(admission.new_refs))
         if admission.accepted is not None:
-            await self._store(tenant, table, admission.accepted, now_ns=now_ns)
+            refs = await self._store(tenant, table, admission.accepted, now_ns=now_ns)
+            if is_news:
+                self._tails.publish(tenant, table, admission.accepted, refs)
         return _answer_of(admission)
 
     async def select(self, tenant: str, scan: Scan) -> Selection:
@@ -236,8 +254,8 @@ class Ingester:
 
     async def _store(
         self, tenant: str, table: StreamTable, piece: EntryBatch, *, now_ns: int
-    ) -> None:
-        """Append to WAL and head in one step, then wait for the disk.
+    ) -> Refs:
+        """Append to WAL and head in one step, wait for the disk; return the refs.
 
         Both happen before the first await, so that a generation holds exactly
         what its WAL segments hold. Where the disk fails, the entries stay in
@@ -261,7 +279,7 @@ class Ingester:
         if self._is_due(now_ns):
             self._cutter.seal()
         await durable
-        self._tails.publish(tenant, table, piece, runs.ref)
+        return runs.ref
 
     def _refs_known_to(
         self, tenant: str, table: StreamTable, segment: int

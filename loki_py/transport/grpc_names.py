@@ -17,6 +17,7 @@ SERIES = "Series"
 PATTERNS = "Patterns"
 TAIL = "Tail"
 FLUSH = "Flush"
+TRANSFER = "Transfer"
 
 KEEPALIVE_MS = 10_000
 KEEPALIVE_ANSWER_MS_MAX = 5_000

@@ -21,6 +21,7 @@ from loki_py.errors import (
     LokiError,
     NotReady,
     Overloaded,
+    ReceiverLocked,
     RequestRejected,
 )
 from loki_py.runtime.clock import Clock
@@ -34,6 +35,7 @@ from loki_py.transport.read_unit import LeafRunner
 from loki_py.transport.remote_tail import NO_ARRIVALS, encode_arrivals
 from loki_py.transport.sessions import Distinct
 from loki_py.transport.tenants import check_tenant
+from loki_py.transport.transfers import TransferTarget, answer_transfer
 from loki_py.wire import messages as wire
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message
@@ -75,6 +77,7 @@ class GrpcServer:
             what the health service tells.
         distinct: from units to as many that hold no entry twice.
         leaves: evaluates leaves for those who ask; closed by `stop`.
+        transfers: takes chunks over from who leaves; None: they are refused.
     """
 
     def __init__(
@@ -86,12 +89,14 @@ class GrpcServer:
         reason_not_ready: Callable[[], str | None],
         distinct: Distinct,
         leaves: LeafRunner,
+        transfers: TransferTarget | None = None,
     ) -> None:
         self.port = settings.port
         self.reads = ReadCalls(ingester, clock=clock, distinct=distinct, leaves=leaves)
         self._ingester = ingester
         self._settings = settings
         self._reason_not_ready = reason_not_ready
+        self._transfers = transfers
         self._labels = LabelCache()
         self._server: Any = None
         self._pushes_bytes = 0
@@ -143,6 +148,12 @@ class GrpcServer:
         finally:
             self._pushes_bytes -= len(data)
         return encode_message(_push_answered(answer))
+
+    async def transfer(self, data: bytes, _call: Call) -> bytes:
+        """Take chunks over from an ingester that leaves."""
+        if self._transfers is None:
+            raise ReceiverLocked("nothing is taken over here")
+        return await answer_transfer(self._transfers, data, self._labels)
 
     async def series(self, data: bytes, _call: Call) -> bytes:
         """Tell the label sets that match."""
@@ -202,6 +213,7 @@ class GrpcServer:
             names.SERIES: self.series,
             names.PATTERNS: self.patterns,
             names.FLUSH: self.flush,
+            names.TRANSFER: self.transfer,
         }
         table = {
             name: grpc.unary_unary_rpc_method_handler(_answering(method))

@@ -18,11 +18,13 @@ from loki_py.runtime.clock import Clock
 from loki_py.transport.grpc_client import GrpcIngester, PushEncoder
 from loki_py.transport.grpc_names import client_options
 from loki_py.transport.pattern_source import ServedIngester
+from loki_py.transport.transfers import TransferClient, TransferTarget
 from loki_py.wire.label_cache import LabelCache
 
 CLIENTS_MAX = 1_000
 IDLE_NS_MAX = 600_000_000_000
 CLOSE_S_MAX = 5.0
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -91,6 +93,17 @@ class IngesterPool:
             self._clients[instance.instance_id] = client
         client.used_ns = now_ns
         return client.ingester
+
+    def transfers_to(self, instance: InstanceDesc) -> TransferTarget:
+        """Return whom to hand chunks to for an instance in another process."""
+        assert instance.instance_id not in self._local
+        self.client_of(instance)
+        return TransferClient(
+            instance.instance_id,
+            self._clients[instance.instance_id].channel,
+            call_s_max=self._config.call_ns_max / _NS_PER_S,
+            message_bytes_max=self._config.grpc.message_bytes_max,
+        )
 
     def _connected(self, instance: InstanceDesc, now_ns: int) -> _Client:
         grpc_config = self._config.grpc

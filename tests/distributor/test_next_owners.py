@@ -1,22 +1,43 @@
 """Next owners: who gets the streams of an instance that leaves, and no one else."""
 
 import numpy as np
-import pytest
-from fakes.ingesters import FakeIngester, batch_of
+from fakes.ingesters import FakeIngester, batch_of, rows_of
 from fakes.rings import joined
 
-from loki_py.distributor.next_owners import NextOwners, parcels_of
-from loki_py.errors import LimitExceeded, QuorumNotReached, Unavailable
+from loki_py.distributor.next_owners import (
+    BUSY_TRIES_MAX,
+    NextOwners,
+    shipment_of,
+)
+from loki_py.errors import NotOwner, ReceiverBusy, ReceiverLocked
 from loki_py.model.labels import token_of
 from loki_py.ring.lookup import build_table
 from loki_py.ring.settings import RingSettings
-from loki_py.transport.abc import PushAnswer
+from loki_py.transport.abc import InstanceLost
 
 ROWS = [({"app": str(n)}, n, f"line {n}") for n in range(40)]
 
 
 def table_of(instances):
     return build_table(instances, replication_factor=3, zone_aware=False)
+
+
+class Receiver:
+    """Keeps what it takes over; `answers` are given or raised before that."""
+
+    def __init__(self):
+        self.taken = FakeIngester()
+        self.answers = []
+        self.senders = []
+
+    async def transfer(self, sender, tenant, batch):
+        self.senders.append(sender)
+        answer = self.answers.pop(0) if self.answers else {}
+        if isinstance(answer, Exception):
+            raise answer
+        kept = np.array([n not in answer for n in range(len(batch.streams))])
+        await self.taken.push(tenant, batch.filter(kept[batch.stream]))
+        return answer
 
 
 class Leaving:
@@ -26,16 +47,28 @@ class Leaving:
 
     def __init__(self, count):
         self.own, *self.others = joined(count)
-        self.ingesters = {i.instance_id: FakeIngester() for i in self.others}
+        self.receivers = {i.instance_id: Receiver() for i in self.others}
         self.owners = NextOwners(
             self,
-            lambda i: self.ingesters[i.instance_id],
+            lambda i: self.receivers[i.instance_id],
             leaving=lambda: self.own,
-            line_bytes_max=1,
+            chunk_bytes_max=1,
+            pause_s=lambda _: 0,
         )
 
     def writable(self):
         return self.others
+
+    def held(self):
+        """A batch of streams that the leaving one owns."""
+        batch = batch_of(ROWS)
+        tokens = np.array([token_of("t", s) for s in batch.streams], np.uint32)
+        table = table_of([self.own, *self.others])
+        mine = np.array([self.own in table.owners_of(t) for t in tokens.tolist()])
+        return batch.filter(mine[batch.stream])
+
+    def arrived(self):
+        return sorted(r for i in self.receivers.values() for r in i.taken.held("t"))
 
 
 def test_each_stream_goes_to_the_owner_that_it_did_not_have():
@@ -45,14 +78,15 @@ def test_each_stream_goes_to_the_owner_that_it_did_not_have():
     tokens = np.array([token_of("t", s) for s in batch.streams], np.uint32)
     before, after = table_of([own, *others]), table_of(others)
 
-    parcels = parcels_of(
+    shipment = shipment_of(
         batch, tokens, leaving=own.instance_id, before=before, after=after
     )
     got = {number: set() for number in range(len(tokens))}
-    for parcel in parcels:
+    for parcel in shipment.parcels:
         for stream in np.unique(parcel.batch.stream).tolist():
             got[stream].add(parcel.instance)
 
+    assert not shipment.homeless.any()
     sizes = set()
     for number, token in enumerate(tokens.tolist()):
         former, owners = before.owners_of(token), after.owners_of(token)
@@ -63,53 +97,81 @@ def test_each_stream_goes_to_the_owner_that_it_did_not_have():
     assert sizes == {1, 3}
 
 
-def test_stream_without_a_next_owner_is_refused():
-    """Three of three held it; the two that stay are no more than before."""
-    own, *others = joined(3)
-    batch = batch_of(ROWS)
-    tokens = np.array([token_of("t", s) for s in batch.streams], np.uint32)
+async def test_streams_without_a_next_owner_are_not_taken():
+    """Three of three held them; the two that stay are no more than before."""
+    leaving = Leaving(3)
 
-    with pytest.raises(QuorumNotReached, match="40 of 40 streams have no next owner"):
-        parcels_of(
-            batch,
-            tokens,
-            leaving=own.instance_id,
-            before=table_of([own, *others]),
-            after=table_of(others),
-        )
+    stored = await leaving.owners.store("t", batch_of(ROWS))
+
+    assert not stored.any()
+    assert leaving.arrived() == []
 
 
 async def test_entries_arrive_once_each():
     """Four instances: every stream of the first has exactly one next owner."""
     leaving = Leaving(4)
-    batch = batch_of(ROWS)
-    tokens = np.array([token_of("t", s) for s in batch.streams], np.uint32)
-    table = table_of([leaving.own, *leaving.others])
-    mine = [leaving.own in table.owners_of(token) for token in tokens.tolist()]
-    held = batch.filter(np.array(mine)[batch.stream])
+    held = leaving.held()
 
-    await leaving.owners.store("t", held)
+    stored = await leaving.owners.store("t", held)
 
-    arrived = [row for i in leaving.ingesters.values() for row in i.held("t")]
-    assert len(arrived) == len(set(arrived)) == len(held) > 0
+    assert stored[held.stream].all()
+    assert leaving.arrived() == rows_of(held) != []
+    assert len(set(leaving.arrived())) == len(held)
+    senders = {s for i in leaving.receivers.values() for s in i.senders}
+    assert senders == {leaving.own.instance_id}
 
 
-@pytest.mark.parametrize(
-    ("error", "answer"),
-    [
-        (Unavailable("down"), PushAnswer()),
-        (None, PushAnswer({0: LimitExceeded("too many streams")})),
-    ],
-)
-async def test_what_one_owner_does_not_take_is_told(error, answer):
-    """The caller keeps it then."""
+async def test_refused_chunks_are_told_and_others_are_taken():
     leaving = Leaving(4)
-    for ingester in leaving.ingesters.values():
-        ingester.error, ingester.answer = error, answer
-    batch = batch_of(ROWS)
-    tokens = np.array([token_of("t", s) for s in batch.streams], np.uint32)
-    table = table_of([leaving.own, *leaving.others])
-    mine = [leaving.own in table.owners_of(token) for token in tokens.tolist()]
+    held = leaving.held()
+    first = int(held.stream[0])
+    for receiver in leaving.receivers.values():
+        receiver.answers = [{first: NotOwner("not mine")}]
 
-    with pytest.raises((Unavailable, LimitExceeded)):
-        await leaving.owners.store("t", batch.filter(np.array(mine)[batch.stream]))
+    stored = await leaving.owners.store("t", held)
+
+    assert not stored[first]
+    assert set(np.flatnonzero(~stored).tolist()) == {first}
+    assert len(leaving.arrived()) == len(held) - 1
+
+
+async def test_lost_receiver_has_taken_nothing():
+    """Nobody knows what it has; the caller keeps it then."""
+    leaving = Leaving(4)
+    held = leaving.held()
+    for receiver in leaving.receivers.values():
+        receiver.answers = [InstanceLost("ingester-1", "no answer in time")]
+
+    assert not (await leaving.owners.store("t", held))[held.stream].any()
+
+
+async def test_busy_receiver_is_asked_again():
+    leaving = Leaving(4)
+    held = leaving.held()
+    for receiver in leaving.receivers.values():
+        receiver.answers = [ReceiverBusy("later")] * (BUSY_TRIES_MAX - 1)
+
+    assert (await leaving.owners.store("t", held)).all()
+    assert leaving.arrived() == rows_of(held)
+
+
+async def test_receiver_that_stays_busy_is_given_up():
+    leaving = Leaving(4)
+    held = leaving.held()
+    for receiver in leaving.receivers.values():
+        receiver.answers = [ReceiverBusy("later")] * BUSY_TRIES_MAX
+
+    assert not (await leaving.owners.store("t", held))[held.stream].any()
+    assert leaving.arrived() == []
+
+
+async def test_locked_receiver_is_not_asked_again():
+    leaving = Leaving(4)
+    held = leaving.held()
+    for receiver in leaving.receivers.values():
+        receiver.answers = [ReceiverLocked("leaving")]
+
+    for _ in range(2):
+        assert not (await leaving.owners.store("t", held))[held.stream].any()
+
+    assert {len(i.senders) for i in leaving.receivers.values()} == {1}

@@ -12,7 +12,7 @@ from loki_py.transport.pool import IngesterPool
 
 
 @contextlib.asynccontextmanager
-async def served(ingester, *, client=None, tls=None):
+async def served(ingester, *, client=None, tls=None, transfers=None):
     """Yield a client of the ingester, over a real connection."""
     tls = tls or GrpcServerTlsConfig()
     server = GrpcServer(
@@ -22,6 +22,7 @@ async def served(ingester, *, client=None, tls=None):
         reason_not_ready=lambda: None,
         distinct=distinct_units,
         leaves=ServedLeaves(),
+        transfers=transfers,
     )
     await server.start()
     settings = {"grpc_client_config": {"max_recv_msg_size": 4 << 20}}

@@ -1,25 +1,28 @@
-"""Handing over: what is small goes to others, who refuses loses nothing."""
+"""Handing over: small chunks go to others, and what is refused is uploaded."""
 
+import numpy as np
 import pytest
-from test_ingester_service import THREE, Cell, expected, rows_of
+from test_ingester_service import THREE, A, B, Cell, expected, rows_of
 
-from loki_py.errors import LimitExceeded, QuorumNotReached
 from loki_py.index.files import decode_index_file
+
+MANY = ((1, 1, "other"), *((0, n, "lines") for n in range(4)))
 
 
 class FakeSuccessors:
-    """Keep what they are given, or refuse."""
+    """Keep what they are given; `refused` streams they do not take."""
 
-    def __init__(self, *, line_bytes_max=1_000, error=None, refuses_from=0):
-        self.line_bytes_max = line_bytes_max
+    def __init__(self, *, chunk_bytes_max=1_000, refused=(), refuses_from=0):
+        self.chunk_bytes_max = chunk_bytes_max
         self.batches = []
-        self._error = error
+        self._refused = refused
         self._refuses_from = refuses_from
 
     async def store(self, tenant, batch):
-        if self._error and len(self.batches) >= self._refuses_from:
-            raise self._error
-        self.batches.append((tenant, batch))
+        refused = self._refused if len(self.batches) >= self._refuses_from else ()
+        stored = np.array([s not in refused for s in batch.streams])
+        self.batches.append((tenant, batch.filter(stored[batch.stream])))
+        return stored
 
     def rows(self):
         return sorted(
@@ -34,7 +37,17 @@ class FakeSuccessors:
         )
 
 
-async def test_small_data_goes_to_others_and_nothing_is_uploaded(tmp_path):
+def uploaded(cell):
+    """Label texts and entries of each chunk that was uploaded."""
+    return sorted(
+        (index.labels[series].as_py(), entries)
+        for _, _, data in cell.flushed
+        for index in [decode_index_file(data)]
+        for series, entries in index.chunks.select("series", "entries").iter_rows()
+    )
+
+
+async def test_small_chunks_go_to_others_and_nothing_is_uploaded(tmp_path):
     cell = Cell(tmp_path)
     successors = FakeSuccessors()
     async with cell.ingester() as ingester:
@@ -59,19 +72,40 @@ async def test_what_was_handed_over_is_not_flushed_after_a_restart(tmp_path):
     assert cell.flushed == []
 
 
-@pytest.mark.parametrize(
-    "successors",
-    [
-        FakeSuccessors(line_bytes_max=3),
-        FakeSuccessors(error=QuorumNotReached("nobody is there")),
-        FakeSuccessors(error=LimitExceeded("too many streams")),
-        FakeSuccessors(error=LimitExceeded("too many streams"), refuses_from=1),
-    ],
-    ids=["large", "lost", "refused", "refused in the middle"],
-)
-async def test_what_others_do_not_take_is_uploaded(tmp_path, successors):
-    """All of the tenant's entries, those that were taken too; once."""
+async def test_large_chunks_are_uploaded_beside_small_ones_that_go(tmp_path):
+    """The bound is one of a stream; each entry goes one way only."""
     cell = Cell(tmp_path)
+    successors = FakeSuccessors(chunk_bytes_max=10)
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch(*MANY))
+        await ingester.flush(successors)
+        await ingester.flush()
+
+        assert await rows_of(ingester) == expected(cell, *MANY)
+    assert successors.rows() == expected(cell, MANY[0])
+    assert uploaded(cell) == [(A.text, 4)]
+
+
+async def test_chunk_is_as_large_as_its_lines_in_all_files(tmp_path):
+    cell = Cell(tmp_path)
+    successors = FakeSuccessors(chunk_bytes_max=20)
+    for line in ("seven 1", "seven 2"):
+        async with cell.ingester() as ingester:
+            await ingester.push(
+                "t", cell.batch((0, 1, line), (0, 2, line), (1, 1, line))
+            )
+    async with cell.ingester() as ingester:
+        await ingester.flush(successors)
+
+    assert [text for text, _, _ in successors.rows()] == [B.text, B.text]
+    assert uploaded(cell) == [(A.text, 4)]
+
+
+@pytest.mark.parametrize("refuses_from", [0, 1], ids=["at once", "in the middle"])
+async def test_chunks_that_others_refuse_are_uploaded_whole(tmp_path, refuses_from):
+    """With the entries that were taken already; the other chunk stays taken."""
+    cell = Cell(tmp_path)
+    successors = FakeSuccessors(refused=(A,), refuses_from=refuses_from)
     async with cell.ingester() as ingester:
         await ingester.push("t", cell.batch(*THREE))
     async with cell.ingester() as ingester:
@@ -79,6 +113,5 @@ async def test_what_others_do_not_take_is_uploaded(tmp_path, successors):
         await ingester.flush(successors)
         await ingester.flush()
 
-    [(tenant, _, index)] = cell.flushed
-    assert tenant == "t"
-    assert decode_index_file(index).chunks["entries"].sum() == 4
+    assert uploaded(cell) == [(A.text, 3)]
+    assert expected(cell, THREE[1])[0] in successors.rows()
