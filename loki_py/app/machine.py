@@ -1,6 +1,7 @@
 """What the machine gives, and what of it the ingester's heads may take."""
 
 import os
+import resource
 from pathlib import Path
 
 from loki_py.config.schema import IngesterConfig
@@ -19,6 +20,16 @@ def memory_bytes() -> int:
     """Return the memory there is: the machine's, or less where a cgroup says so."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(machine, *(_limit_in(path) or machine for path in _CGROUP_LIMITS))
+
+
+def raise_files_max() -> int:
+    """Let this process open as many files as it may, and return how many.
+
+    Each connection is one, and systems often grant 1,024 unless asked for more.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def with_bounded_heads(config: IngesterConfig, memory_bytes: int) -> IngesterConfig:

@@ -16,6 +16,8 @@ from typing import Any
 
 import uvicorn
 
+from loki_py.app.http_protocol import HttpProtocol
+from loki_py.app.machine import raise_files_max
 from loki_py.app.websockets import (
     MESSAGE_BYTES_MAX,
     PING_S,
@@ -44,6 +46,7 @@ def serve(config: Config) -> int:
     log_level = configure_logs(
         config.server.log_level, log_format=config.server.log_format
     )
+    raise_files_max()
     wired = wire(config, log_level)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -172,7 +175,7 @@ def _http_settings(config: Config, wired: Wired, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_ping_interval=PING_S,

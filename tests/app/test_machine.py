@@ -1,8 +1,10 @@
 """What heads may take of the machine's memory."""
 
+import resource
+
 import pytest
 
-from loki_py.app.machine import memory_bytes, with_bounded_heads
+from loki_py.app.machine import memory_bytes, raise_files_max, with_bounded_heads
 from loki_py.config.schema import IngesterConfig
 
 MIB = 1 << 20
@@ -29,3 +31,14 @@ def test_three_heads_fit_below_the_ceiling(head, ceiling, memory, expected):
 
 def test_a_machine_has_memory():
     assert memory_bytes() > 64 * MIB
+
+
+def test_as_many_files_may_be_open_as_the_system_grants():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] // 2, before[1]))
+
+    granted = raise_files_max()
+
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (granted, before[1])
+    assert granted == before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -1,0 +1,120 @@
+"""Clients that send slowly, or go away: others do not notice, and work ends."""
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from harness import Api, Server, until
+from websockets.sync.client import connect
+
+from bench.server import cpu_s_of
+
+HALF_A_HEAD = b"POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Le"
+HALF_A_BODY = (
+    b"POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 1000\r\n\r\n{"streams":['
+)
+UNLIMITED = {
+    f"limits_config.{name}": "1000MB"
+    for name in ("per_stream_rate_limit", "per_stream_rate_limit_burst")
+} | {
+    f"limits_config.{name}": "1000"
+    for name in ("ingestion_rate_mb", "ingestion_burst_size_mb")
+}
+LINES = 60_000
+
+
+@contextlib.contextmanager
+def store(settings):
+    """Give a running server, and what asks it."""
+    with Server(settings) as server:
+        server.start()
+        with Api(server.port) as api:
+            yield server, api
+
+
+def connected(server):
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+
+
+def is_idle(pid):
+    """Return whether the server does nothing, as far as can be seen."""
+    before = cpu_s_of(pid)
+    time.sleep(0.1)
+    return cpu_s_of(pid) == before
+
+
+def push_and_ask(api, count):
+    """Push lines one by one, and ask for all of them each time."""
+    for number in range(count):
+        line = f"line {number} of {count}"
+        assert api.push([({"app": "a"}, [(time.time_ns(), line)])]).status == 204
+        assert line in api.query_range('{app="a"}').text
+
+
+def test_clients_that_send_slowly_leave_the_others_unharmed(nightly):
+    """Half a request each, and a little more of it now and then."""
+    count = 1_000 if nightly else 300
+    with store({}) as (server, api), contextlib.ExitStack() as stack:
+        files = Path(f"/proc/{server.pid}/fd")
+        push_and_ask(api, 5)
+        before = cpu_s_of(server.pid)
+        push_and_ask(api, 20)
+        alone_s = cpu_s_of(server.pid) - before
+        slow = [stack.enter_context(connected(server)) for _ in range(count)]
+        for number, client in enumerate(slow):
+            client.sendall(HALF_A_BODY if number % 2 else HALF_A_HEAD)
+        until(lambda: len(list(files.iterdir())) > count)
+        before = cpu_s_of(server.pid)
+        for client in slow:
+            client.sendall(b" ")
+        push_and_ask(api, 20)
+
+        assert cpu_s_of(server.pid) - before < 2 * alone_s + 0.3
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_A_HEAD, HALF_A_BODY])
+def test_requests_that_do_not_go_on_are_ended(sent):
+    """But not tails, who have nothing to say."""
+    with store({"server.http_server_idle_timeout": "1s"}) as (server, api):
+        query = urlencode({"query": '{app="a"}'})
+        address = f"ws://127.0.0.1:{server.port}/loki/api/v1/tail?{query}"
+        with connect(address) as tail, connected(server) as slow:
+            slow.sendall(sent)
+            with contextlib.suppress(ConnectionResetError):
+                assert slow.recv(1) == b""
+            push_and_ask(api, 1)
+
+            assert "line 0 of 1" in tail.recv(timeout=60)
+
+
+def test_work_ends_when_its_client_goes_away():
+    """A query that is given up costs little of what it would have cost."""
+    stages = '| regexp "(?P<x>(a|b)*)(?P<y>(ab)*)$" | x=~"(a|b|ba)*z"'
+    now_ns = time.time_ns()
+    target = "/loki/api/v1/query?" + urlencode(
+        {
+            "query": f'sum(count_over_time({{app="big"}} {stages} [5m]))',
+            "time": now_ns + LINES,
+        }
+    )
+    with store(UNLIMITED) as (server, api):
+        for first in range(0, LINES, LINES // 6):
+            numbers = range(first, first + LINES // 6)
+            lines = [(now_ns + n, f"{n} " + "ab" * 150) for n in numbers]
+            assert api.push([({"app": "big"}, lines)]).status == 204
+        before = cpu_s_of(server.pid)
+        assert api.request("GET", target).status == 200
+        whole_s = cpu_s_of(server.pid) - before
+        before = cpu_s_of(server.pid)
+        with connected(server) as client:
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            until(lambda: cpu_s_of(server.pid) > before + 0.05)
+        until(lambda: 'status_code="499"' in api.get("/metrics").text)
+        until(lambda: is_idle(server.pid))
+        spent_s = cpu_s_of(server.pid) - before
+
+    assert spent_s < whole_s / 2
