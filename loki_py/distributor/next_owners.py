@@ -23,7 +23,7 @@ from loki_py.ring.lookup import NOBODY, Replicas, ReplicaTable, Tokens, build_ta
 from loki_py.ring.settings import RingSettings
 from loki_py.ring.watcher import backoff_s
 from loki_py.runtime.logs import logger_of
-from loki_py.transport.transfers import TransferTarget
+from loki_py.transport.transfer_target import TransferTarget
 
 Flags = npt.NDArray[np.bool_]
 

@@ -49,7 +49,7 @@ class Taker(Protocol):
 
 
 class ChunkReceiver:
-    """One ingester as a `transport.transfers.TransferTarget`.
+    """One ingester as a `transport.transfer_target.TransferTarget`.
 
     Args:
         instance_id: who it is on the ring.

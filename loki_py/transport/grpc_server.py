@@ -35,7 +35,8 @@ from loki_py.transport.read_unit import LeafRunner
 from loki_py.transport.remote_tail import NO_ARRIVALS, encode_arrivals
 from loki_py.transport.sessions import Distinct
 from loki_py.transport.tenants import check_tenant
-from loki_py.transport.transfers import TransferTarget, answer_transfer
+from loki_py.transport.transfer_target import TransferTarget
+from loki_py.transport.transfers import answer_transfer
 from loki_py.wire import messages as wire
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message

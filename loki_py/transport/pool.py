@@ -18,7 +18,8 @@ from loki_py.runtime.clock import Clock
 from loki_py.transport.grpc_client import GrpcIngester, PushEncoder
 from loki_py.transport.grpc_names import client_options
 from loki_py.transport.pattern_source import ServedIngester
-from loki_py.transport.transfers import TransferClient, TransferTarget
+from loki_py.transport.transfer_target import TransferTarget
+from loki_py.transport.transfers import TransferClient
 from loki_py.wire.label_cache import LabelCache
 
 CLIENTS_MAX = 1_000

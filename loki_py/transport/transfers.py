@@ -8,7 +8,7 @@ are duplicates, which reading drops.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import msgspec
@@ -19,6 +19,7 @@ from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import InstanceLost
 from loki_py.transport.errors_on_wire import error_of, rejection_of
 from loki_py.transport.tenants import check_tenant
+from loki_py.transport.transfer_target import TransferTarget
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import Rejection, decode_message, encode_message
 from loki_py.wire.messages_batch import (
@@ -30,22 +31,6 @@ from loki_py.wire.messages_batch import (
 from loki_py.wire.messages_transfer import TransferAnswered, TransferAsked
 
 _REJECTIONS = msgspec.json.Decoder(Rejection)
-
-
-class TransferTarget(Protocol):
-    """An ingester that may take chunks over from one that leaves."""
-
-    async def transfer(
-        self, sender: str, tenant: str, batch: EntryBatch
-    ) -> Mapping[int, LokiError]:
-        """Return why chunks are refused, by position in the batch's `streams`.
-
-        Every other one is on disk, fsynced.
-
-        Raises: ReceiverLocked, ReceiverBusy where nothing was taken; any other
-            LokiError where nobody knows.
-        """
-        ...
 
 
 class TransferClient:
