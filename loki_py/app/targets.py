@@ -4,6 +4,9 @@ from enum import Enum
 
 from loki_py.config.schema import Config
 from loki_py.errors import ConfigInvalid
+from loki_py.runtime.logs import logger_of
+
+_log = logger_of("targets")
 
 
 class Role(Enum):
@@ -20,8 +23,8 @@ TARGETS = {
     "all": _EVERYTHING,
     "write": frozenset({Role.DISTRIBUTOR, Role.INGESTER}),
     "read": frozenset({Role.QUERIER}),
-    # What works on flushed data alone belongs here; nothing of it is needed for
-    # answers, so a cluster without this target is whole.
+    # Takes part in no ring and runs no component: nothing here works on flushed data
+    # alone. It starts, so that deployments which have such processes do.
     "backend": frozenset(),
     **{role.value: frozenset({role}) for role in Role},
 }
@@ -45,6 +48,8 @@ def roles_of(config: Config) -> frozenset[Role]:
         )
     if is_clustered(config):
         _check_cluster(config)
+        if not roles:
+            _log.warning("this target runs no component", target=config.target)
         return roles
     if config.target != "all":
         raise ConfigInvalid(
