@@ -4,6 +4,7 @@ A kind is a pair of pure functions: `parse` takes what YAML gave and raises
 ValueError, `show` gives back what YAML would hold.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,7 +132,26 @@ def parse_named(name: str, kind: Kind, value: object) -> Any:
         raise ValueError(f"{name}: {error}") from None
 
 
+def _generic_fields(value: object) -> Mapping[str, tuple[str, ...]]:
+    given = dict(_mapping(value))
+    fields = _mapping(given.pop("fields", None))
+    if given:
+        raise ValueError(f"unknown field {next(iter(given))!r}")
+    for name in fields:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a name of metadata: {name!r}")
+    return {name: _texts(sources) for name, sources in fields.items()}
+
+
+_NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
+
 BOOLEAN = Kind(_boolean)
+GENERIC_FIELDS = Kind(
+    _generic_fields,
+    lambda fields: (
+        {"fields": {k: list(v) for k, v in fields.items()}} if fields else {}
+    ),
+)
 COUNT = Kind(_count)
 TEXT = Kind(_text)
 TEXTS = Kind(_texts, list)

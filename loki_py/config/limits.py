@@ -18,6 +18,7 @@ from loki_py.config.limit_kinds import (
     BYTES,
     COUNT,
     DURATION,
+    GENERIC_FIELDS,
     MAPPING,
     MEBIBYTES,
     TEXT,
@@ -148,8 +149,8 @@ class Limits:
     discover_log_levels: bool = _limit("discover_log_levels", BOOLEAN, True)
     log_level_fields: tuple[str, ...] = _limit("log_level_fields", TEXTS, _LEVEL_FIELDS)
     log_level_json_depth_max: int = _limit("log_level_from_json_max_depth", COUNT, 2)
-    discover_generic_fields: Mapping[str, Any] = _limit(
-        "discover_generic_fields", MAPPING, {}
+    discover_generic_fields: Mapping[str, tuple[str, ...]] = _limit(
+        "discover_generic_fields", GENERIC_FIELDS, {}
     )
     otlp_rules: OtlpRules = _limit("otlp_config", OTLP, {})  # noqa: RUF009  frozen
     block_ingestion_until_ns: int = _limit("block_ingestion_until", TIME, 0)

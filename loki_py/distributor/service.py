@@ -14,6 +14,7 @@ from loki_py.config.limits import Limits, Overrides
 from loki_py.config.units import print_time
 from loki_py.distributor import refusals
 from loki_py.distributor.discovery import LevelDiscovery
+from loki_py.distributor.generic_fields import GenericFields
 from loki_py.distributor.groups import PushGroups, is_small
 from loki_py.distributor.metrics import FORMAT, DistributorMetrics
 from loki_py.distributor.rate_limits import RateLimiter
@@ -72,6 +73,7 @@ class Distributor:
         self._clock = clock
         self._resolver = StreamResolver()
         self._levels = LevelDiscovery()
+        self._fields = GenericFields()
         self._groups: PushGroups[Sender] = PushGroups(self._push_group)
         self.rate_limiter = RateLimiter()
 
@@ -189,6 +191,8 @@ class Distributor:
             batch = with_times_apart(batch)
         if limits.allow_structured_metadata and limits.discover_log_levels:
             batch = self._levels.with_levels(batch, verdict.streams, limits)
+        if limits.allow_structured_metadata and limits.discover_generic_fields:
+            batch = self._fields.with_fields(batch, limits.discover_generic_fields)
         return batch
 
     def _count_received(self, sender: Sender, batch: EntryBatch) -> None:
