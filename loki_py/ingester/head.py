@@ -24,9 +24,14 @@ MERGED_ROWS_MAX = 16_384
 """Rows of a merged piece, unless a push alone had more."""
 
 LONG_ROWS = 2_048
-LONG_BYTES = 256 << 10
+LONG_BYTES = 64 << 10
 """From these on, rows or bytes of lines, a piece is left as it is: a merge would
-copy it for nothing."""
+copy it for little. Replicas that get the same pushes merge at the same moment, so
+no quorum is spared what a merge takes."""
+
+MERGE_BYTES = 512 << 10
+"""So many bytes of lines in pieces of one size class are merged at once, however
+few they are: pushes wait meanwhile."""
 
 ROW_OVERHEAD_BYTES = 24
 """Bytes a row costs beside its line and metadata: ref, timestamp, offset."""
@@ -97,6 +102,7 @@ class Head:
         self.line_bytes = 0
         self.rows = 0
         self._tiers: list[list[EntryBatch]] = [[]]
+        self._short_bytes = [0]
         self._oldest_ns = np.zeros(0, np.int64)
         self._newest_ns = np.zeros(0, np.int64)
         self._may_repeat = np.zeros(0, np.bool_)
@@ -113,6 +119,7 @@ class Head:
         self.line_bytes += line_bytes
         self.rows += len(piece)
         self._tiers[0].append(piece)
+        self._short_bytes[0] += 0 if _is_long(piece) else line_bytes
         self._merge_small_pieces()
 
     def refs(self) -> Refs:
@@ -169,19 +176,30 @@ class Head:
         table.note_times(runs.ref, runs.oldest_ns, runs.newest_ns)
 
     def _merge_small_pieces(self) -> None:
-        """Keep the pieces few: MERGE_FAN_IN of one size class become one of the next.
+        """Keep the pieces few: MERGE_FAN_IN of one size class become one of the next,
+        or as many as have MERGE_BYTES.
 
         Arrival order holds because the pieces of a class are all newer than
         those of the next. The last class has pieces that are long enough, and
         may hold any number of them.
         """
         for level in range(MERGE_LEVELS_MAX):
-            if len(self._tiers[level]) < MERGE_FAN_IN:
+            tier = self._tiers[level]
+            if len(tier) < MERGE_FAN_IN and self._short_bytes[level] < MERGE_BYTES:
                 return
             if level + 1 == len(self._tiers):
                 self._tiers.append([])
-            self._tiers[level + 1] += _merged_neighbours(self._tiers[level])
-            self._tiers[level] = []
+                self._short_bytes.append(0)
+            merged = _merged_neighbours(tier)
+            self._tiers[level + 1] += merged
+            self._short_bytes[level + 1] += sum(
+                piece.total_line_bytes() for piece in merged if not _is_long(piece)
+            )
+            self._tiers[level], self._short_bytes[level] = [], 0
+
+
+def _is_long(piece: EntryBatch) -> bool:
+    return len(piece) >= LONG_ROWS or piece.total_line_bytes() >= LONG_BYTES
 
 
 def _merged_neighbours(pieces: Sequence[EntryBatch]) -> list[EntryBatch]:
@@ -193,7 +211,7 @@ def _merged_neighbours(pieces: Sequence[EntryBatch]) -> list[EntryBatch]:
     group: list[EntryBatch] = []
     rows = 0
     for piece in pieces:
-        is_long = len(piece) >= LONG_ROWS or piece.total_line_bytes() >= LONG_BYTES
+        is_long = _is_long(piece)
         if group and (is_long or rows + len(piece) > MERGED_ROWS_MAX):
             merged.append(concat(group))
             group, rows = [], 0

@@ -4,7 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loki_py.ingester.head import LONG_BYTES, LONG_ROWS, MERGE_FAN_IN, Head, runs_of
+from loki_py.ingester.head import (
+    LONG_BYTES,
+    LONG_ROWS,
+    MERGE_BYTES,
+    MERGE_FAN_IN,
+    Head,
+    runs_of,
+)
 from loki_py.ingester.stream_table import StreamTable
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
@@ -42,3 +49,19 @@ def test_short_pieces_become_one_in_order():
 
     (piece,) = head.pieces()
     assert piece.line.to_pylist() == [f"line {n}" for n in range(MERGE_FAN_IN)]
+
+
+def test_a_merge_is_of_bounded_bytes():
+    """Middling pieces are merged as soon as there are enough bytes of them."""
+    middling = "x" * (LONG_BYTES - 1)
+    wanted = -(-MERGE_BYTES // len(middling))
+
+    head = head_of(*[[middling]] * (2 * wanted + 1))
+
+    assert [len(piece) for piece in head.pieces()] == [wanted, wanted, 1]
+
+
+def test_long_pieces_between_do_not_make_merges_come_sooner():
+    head = head_of(*[["x" * MERGE_BYTES], ["a"], ["b"]] * 2)
+
+    assert [len(piece) for piece in head.pieces()] == [1] * 6
