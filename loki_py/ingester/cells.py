@@ -16,7 +16,6 @@ import numpy as np
 from loki_py.errors import CorruptData
 from loki_py.ingester.blockstore import LocalFile, TenantPart
 from loki_py.ingester.selection import FIRST_NS, LAST_NS, Wanted
-from loki_py.ingester.stream_table import Refs
 from loki_py.model.batch import EntryBatch, concat
 from loki_py.model.scan import Columns
 from loki_py.wire.cells import SHIFT_MIN, Cells, added, at_most, cells_of, shift_of
@@ -30,7 +29,7 @@ ROWS_PER_CELL = 16
 BATCH_ROWS_MIN = 4_096
 """Smaller pieces of a head are put together before they are looked at."""
 
-_Key = tuple[str, str, int]
+_Key = tuple[str, str, int | tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ class CellBook:
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, tuple[int, Cells]] = OrderedDict()
         self._kept_cells = 0
+        self._joined: dict[str, _Key] = {}
         self._lock = threading.Lock()
 
     def cells_of(self, held: Held, cells_max: int) -> Cells | None:
@@ -63,19 +63,34 @@ class CellBook:
         are at most `cells_max` cells, or the longest. None where a block is
         damaged: whoever reads it is told.
         """
-        found: list[tuple[Cells, Refs | None]] = []
         try:
-            for local, part in held.files:
-                found.append((self._of_file(held.tenant, local), part.refs))
+            found = [self._of_files(held)]
         except CorruptData:
             return None
         for number, pieces in held.heads:
-            key = ("head", held.tenant, number)
-            found.append((self._of_head(key, pieces), None))
-        shift = _shift_of([cells for cells, _ in found], held.wanted, cells_max)
-        return added(
-            [_wanted_of(cells, held.wanted, refs, shift) for cells, refs in found]
-        )
+            found.append(self._of_head(("head", held.tenant, number), pieces))
+        shift = _shift_of(found, held.wanted, cells_max)
+        return added([_wanted_of(cells, held.wanted, shift) for cells in found])
+
+    def _of_files(self, held: Held) -> Cells:
+        """Return the cells of all files together, by ref; the last ones are kept."""
+        generations = tuple(local.generation for local, _ in held.files)
+        key = ("files", held.tenant, generations)
+        kept = self._find(key)
+        if kept is not None:
+            return kept[1]
+        parts = []
+        for local, part in held.files:
+            cells = self._of_file(held.tenant, local)
+            parts.append(replace(cells, stream=part.refs[cells.stream]))
+        cells = added(parts)
+        self._keep(key, len(cells), cells)
+        with self._lock:
+            former = self._joined.get(held.tenant, key)
+            self._joined[held.tenant] = key
+            if former != key:
+                self._drop(former)
+        return cells
 
     def _of_file(self, tenant: str, local: LocalFile) -> Cells:
         """Return the cells of a tenant's part of a file, by position there."""
@@ -118,14 +133,17 @@ class CellBook:
 
     def _keep(self, key: _Key, rows: int, cells: Cells) -> None:
         with self._lock:
-            former = self._kept.pop(key, None)
-            if former is not None:
-                self._kept_cells -= len(former[1])
+            self._drop(key)
             self._kept[key] = rows, cells
             self._kept_cells += len(cells)
             while self._kept_cells > KEPT_CELLS_MAX:
-                _, (_, dropped) = self._kept.popitem(last=False)
-                self._kept_cells -= len(dropped)
+                self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: _Key) -> None:
+        """Forget cells; the lock is held."""
+        former = self._kept.pop(key, None)
+        if former is not None:
+            self._kept_cells -= len(former[1])
 
 
 def _shift_of(found: Sequence[Cells], wanted: Wanted, cells_max: int) -> int:
@@ -142,21 +160,23 @@ def _shift_of(found: Sequence[Cells], wanted: Wanted, cells_max: int) -> int:
     )
 
 
-def _wanted_of(cells: Cells, wanted: Wanted, refs: Refs | None, shift: int) -> Cells:
+def _wanted_of(cells: Cells, wanted: Wanted, shift: int) -> Cells:
     """Return the cells of wanted streams and times, by position in `wanted`.
 
     Args:
-        refs: by position in `cells`; None where these are refs themselves.
+        cells: by ref.
         shift: slices are at least so long.
     """
+    local = wanted.local_of_ref[cells.stream]
+    chosen = local >= 0
+    if not chosen.all():
+        cells, local = cells.take(chosen), local[chosen]
+    cells = replace(cells, stream=local.astype(np.uint32))
     cells = cells.coarser(max(shift, cells.shift))
-    ref = cells.stream if refs is None else refs[cells.stream]
-    local = wanted.local_of_ref[ref]
     first = wanted.start_ns >> cells.shift
     last = (wanted.end_ns - 1) >> cells.shift
-    chosen = (local >= 0) & (cells.slice >= first) & (cells.slice <= last)
-    found = cells.take(chosen)
-    return replace(found, stream=local[chosen].astype(np.uint32))
+    inside = (cells.slice >= first) & (cells.slice <= last)
+    return cells if inside.all() else cells.take(inside)
 
 
 def _behind(pieces: Sequence[EntryBatch], rows: int) -> list[EntryBatch]:

@@ -12,6 +12,30 @@ from loki_py.ingester.selection import skipped_of_head, units_of_head, wanted_of
 from loki_py.ingester.state import IngesterState
 from loki_py.model.scan import Scan, ScanUnit, Skipped, chunks_of
 from loki_py.transport.abc import Selection
+from loki_py.wire.cells import NO_CELLS
+
+
+def survey(
+    tenant: str,
+    scan: Scan,
+    state: IngesterState,
+    blocks: BlockStore,
+    cells: CellBook,
+) -> Selection:
+    """Return what is held, without units; see `SurveyedSource.survey`."""
+    table = state.tables.get(tenant)
+    if table is None:
+        return Selection([], cells=lambda _: NO_CELLS)
+    wanted = wanted_of(table, scan)
+    heads = [(number, head.pieces()) for number, head in state.heads_of(tenant)]
+    held = Held(tenant, wanted, heads, list(blocks.parts_of(tenant)))
+    return Selection(
+        [],
+        blocks.packs_covered(tenant),
+        missing=blocks.missing,
+        streams=wanted.streams,
+        cells=partial(cells.cells_of, held),
+    )
 
 
 def select(

@@ -33,7 +33,7 @@ from loki_py.ingester.handover import Successors
 from loki_py.ingester.head import runs_of
 from loki_py.ingester.metrics import IngesterMetrics
 from loki_py.ingester.recovery import Replay
-from loki_py.ingester.select import select
+from loki_py.ingester.select import select, survey
 from loki_py.ingester.state import IngesterState
 from loki_py.ingester.stream_table import Refs, StreamTable
 from loki_py.ingester.tails import Tails
@@ -44,7 +44,7 @@ from loki_py.model.scan import Scan
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
 from loki_py.storage.abc import ObjectStore
-from loki_py.transport.abc import PushAnswer, Selection
+from loki_py.transport.abc import PushAnswer, Selection, SurveyedSource
 from loki_py.transport.tailing import Following
 from loki_py.wal.log import Log, LogSettings
 from loki_py.wal.records import encode_entries, encode_series
@@ -74,7 +74,7 @@ class IngesterSettings:
     flush_folder: Path
 
 
-class Ingester:
+class Ingester(SurveyedSource):
     """One ingester; implements `transport.abc.IngesterClient` in its process.
 
     Args:
@@ -219,6 +219,10 @@ class Ingester:
     async def select(self, tenant: str, scan: Scan) -> Selection:
         """Return what is held for a scan; see `IngesterClient.select`."""
         return select(tenant, scan, self._state, self._blocks, self._cells)
+
+    async def survey(self, tenant: str, scan: Scan) -> Selection:
+        """Return what is held, without units; see `SurveyedSource.survey`."""
+        return survey(tenant, scan, self._state, self._blocks, self._cells)
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loki_py.config.limits import Limits, Overrides
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
@@ -105,10 +106,19 @@ class TenantUnit(WrappedUnit):
 class FederatedSources(Sources):
     """Sources that know several tenants."""
 
-    async def select(self, tenant: str, scan: Scan, *, stops_early: bool) -> Selected:
+    async def select(
+        self,
+        tenant: str,
+        scan: Scan,
+        *,
+        stops_early: bool,
+        question: LeafQuestion | None = None,
+    ) -> Selected:
         """Return what the chosen tenants hold; see Sources."""
         if SEPARATOR not in tenant:
-            return await Sources.select(self, tenant, scan, stops_early=stops_early)
+            return await Sources.select(
+                self, tenant, scan, stops_early=stops_early, question=question
+            )
         tenants, matchers = chosen(tenant, scan.matchers)
         own = replace(scan, matchers=matchers)
         found = await asyncio.gather(

@@ -11,18 +11,31 @@ where a read without it is whole, so that asking again does not hit it again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from loki_py.errors import LokiError, QuorumNotReached, RequestRejected
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Scan, ScanUnit, Skipped, chunks_of
-from loki_py.querier.shares import Replica, shared_out
+from loki_py.model.scan import Scan, ScanUnit, Skipped
+from loki_py.querier.likeness import Likeness
+from loki_py.querier.replica_units import (
+    answered_for,
+    are_alike,
+    favoured_of,
+    shared_units,
+)
 from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.replication import ReadOutcome, ReadSet, ReadTracker
 from loki_py.runtime.clock import Clock
-from loki_py.transport.abc import InstanceLost, Selection
+from loki_py.transport.abc import (
+    InstanceLost,
+    QuestionedSource,
+    Selection,
+    SurveyedSource,
+)
 from loki_py.transport.pattern_source import HeldPatterns, ReadSource
 from loki_py.wire.cells import CELLS_MAX
 
@@ -34,6 +47,9 @@ SUSPECT_NS = 10_000_000_000
 SPARE_S = 0.05
 """How long others may take before those are asked that were not needed so far."""
 
+FAVOURED_S = 0.75
+"""How long the one that is to answer for all may take longer than others."""
+
 
 class ReadRing(Protocol):
     """What is asked of the ring of ingesters."""
@@ -41,7 +57,7 @@ class ReadRing(Protocol):
     def read_set(self) -> ReadSet: ...
 
 
-class ReplicatedSource:
+class ReplicatedSource(QuestionedSource):
     """All ingesters of a ring, for one event loop."""
 
     def __init__(
@@ -60,6 +76,7 @@ class ReplicatedSource:
         self._zone_aware = zone_aware
         self._suspects: dict[str, int] = {}
         self._flushed: set[str] = set()
+        self._likeness = Likeness()
         self._turn = 0
 
     def suspect(self, instance_id: str) -> None:
@@ -72,17 +89,86 @@ class ReplicatedSource:
         Raises: QuorumNotReached.
         """
         answers = await self._asked(
-            lambda source: source.select(tenant, scan), all_of=tenant in self._flushed
+            lambda one: self._client_of(one).select(tenant, scan),
+            all_of=tenant in self._flushed,
         )
-        if any(each.packs_covered for each in answers.values()):
-            if tenant not in self._flushed:
-                # What the others cover is not known, and would be read twice.
-                self._flushed.add(tenant)
-                return await self.select(tenant, scan)
-        else:
-            self._flushed.discard(tenant)
+        if self._is_flushed_anew(tenant, answers):
+            return await self.select(tenant, scan)
         found = [answers[name] for name in sorted(answers)]
         units, other_replicas = await _units_of(found)
+        return self._joined(answers, units, other_replicas)
+
+    async def select_for(
+        self, tenant: str, scan: Scan, question: LeafQuestion, *, stops_early: bool
+    ) -> Selection:
+        """Return the same; a single one is asked for units where all are alike.
+
+        Raises: QuorumNotReached.
+        """
+        now_ns = self._clock.monotonic_ns()
+        favoured = self._favoured(tenant, scan, now_ns)
+        if not favoured:
+            return await self.select(tenant, scan)
+
+        async def asked(instance: InstanceDesc) -> Selection:
+            source = self._client_of(instance)
+            if instance.instance_id != favoured:
+                return await _surveyed(source, tenant, scan)
+            if isinstance(source, QuestionedSource):
+                return await source.select_for(
+                    tenant, scan, question, stops_early=stops_early
+                )
+            return await _with_cells(await source.select(tenant, scan))
+
+        answers = await self._asked(
+            asked, all_of=tenant in self._flushed, favoured=favoured
+        )
+        if self._is_flushed_anew(tenant, answers):
+            return await self.select(tenant, scan)
+        own = answers.get(favoured)
+        is_alike = own is not None and are_alike(own, list(answers.values()))
+        self._likeness.note(tenant, now_ns, alike=is_alike)
+        if own is None or not is_alike:
+            return await self.select(tenant, scan)
+        as_own = {
+            name: replace(each, chunks_matched=own.chunks_matched, skipped=own.skipped)
+            for name, each in answers.items()
+        }
+        others = (len(answers) - 1) * own.chunks_matched
+        return self._joined(as_own, answered_for(own), others)
+
+    def _favoured(self, tenant: str, scan: Scan, now_ns: int) -> str:
+        """Return who is to answer for all, "" where that is not likely to be right."""
+        read_set = self._ring.read_set()
+        count = len(read_set.asked) + len(read_set.missing)
+        # Where there are more, nobody holds everything.
+        if count > self._replication_factor:
+            return ""
+        if not self._likeness.is_likely(tenant, now_ns):
+            return ""
+        names = sorted(i.instance_id for i in read_set.asked)
+        return favoured_of(names, self._suspects, tenant, scan)
+
+    def _is_flushed_anew(self, tenant: str, answers: Mapping[str, Selection]) -> bool:
+        """Return whether all are to be asked that were not.
+
+        What those cover that were not asked is not known, and would be read twice.
+        """
+        if not any(each.packs_covered for each in answers.values()):
+            self._flushed.discard(tenant)
+            return False
+        if tenant in self._flushed:
+            return False
+        self._flushed.add(tenant)
+        return True
+
+    def _joined(
+        self,
+        answers: Mapping[str, Selection],
+        units: Sequence[ScanUnit],
+        other_replicas: int,
+    ) -> Selection:
+        found = list(answers.values())
         return Selection(
             units,
             frozenset[str]().union(*(each.packs_covered for each in found)),
@@ -104,7 +190,7 @@ class ReplicatedSource:
         Raises: QuorumNotReached.
         """
         found = await self._asked(
-            lambda source: source.series(
+            lambda one: self._client_of(one).series(
                 tenant, matchers, start_ns=start_ns, end_ns=end_ns
             )
         )
@@ -118,19 +204,24 @@ class ReplicatedSource:
         Raises: QuorumNotReached.
         """
         found = await self._asked(
-            lambda source: source.patterns(
+            lambda one: self._client_of(one).patterns(
                 tenant, matchers, start_ns=start_ns, end_ns=end_ns
             )
         )
         return tuple(found.values())
 
     async def _asked(
-        self, call: Callable[[ReadSource], Awaitable[T]], *, all_of: bool = False
+        self,
+        call: Callable[[InstanceDesc], Awaitable[T]],
+        *,
+        all_of: bool = False,
+        favoured: str = "",
     ) -> dict[str, T]:
         """Return the answers that make a read whole, by instance.
 
         Args:
             all_of: whether those beyond are worth a short wait.
+            favoured: whose answer is worth a longer one.
 
         Raises: QuorumNotReached.
         """
@@ -141,11 +232,15 @@ class ReplicatedSource:
             for name in suspects:
                 tracker.fail(name, InstanceLost(name, "was lost a moment ago"))
             if tracker.outcome is not ReadOutcome.LOST:
-                found = await self._ask(read_set, tracker, call, all_of=all_of)
+                found = await self._ask(
+                    read_set, tracker, call, all_of=all_of, favoured=favoured
+                )
                 if tracker.outcome is ReadOutcome.WHOLE:
                     return found
         tracker = self._tracker_of(read_set)
-        found = await self._ask(read_set, tracker, call, all_of=all_of)
+        found = await self._ask(
+            read_set, tracker, call, all_of=all_of, favoured=favoured
+        )
         if tracker.outcome is not ReadOutcome.WHOLE:
             raise QuorumNotReached(tracker.reason_lost())
         return found
@@ -154,18 +249,20 @@ class ReplicatedSource:
         self,
         read_set: ReadSet,
         tracker: ReadTracker,
-        call: Callable[[ReadSource], Awaitable[T]],
+        call: Callable[[InstanceDesc], Awaitable[T]],
         *,
         all_of: bool,
+        favoured: str,
     ) -> dict[str, T]:
         """Return the answers up to the moment at which the outcome is known.
 
         Raises: RequestRejected where an instance refused the question itself.
         """
-        spare = () if all_of else self._spare_of(read_set, tracker)
+        spare = () if all_of else self._spare_of(read_set, tracker, favoured)
+        in_order = sorted(read_set.asked, key=lambda i: i.instance_id != favoured)
         tasks = {
-            asyncio.ensure_future(call(self._client_of(instance))): instance
-            for instance in read_set.asked
+            asyncio.ensure_future(call(instance)): instance
+            for instance in in_order
             if instance.instance_id not in tracker.failed and instance not in spare
         }
         open_tasks = set(tasks)
@@ -178,19 +275,21 @@ class ReplicatedSource:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if spare and (not done or any(map(_has_failed, done))):
-                    late = {
-                        asyncio.ensure_future(call(self._client_of(one))): one
-                        for one in spare
-                    }
+                    late = {asyncio.ensure_future(call(one)): one for one in spare}
                     spare = ()
                     tasks |= late
                     open_tasks |= late.keys()
                 for task in done:
                     _note(task, tasks[task].instance_id, tracker, found)
-            if all_of and open_tasks and tracker.outcome is ReadOutcome.WHOLE:
-                done, open_tasks = await asyncio.wait(open_tasks, timeout=SPARE_S)
-                well = [task for task in done if not _has_failed(task)]
-                found |= {tasks[task].instance_id: task.result() for task in well}
+            if tracker.outcome is ReadOutcome.WHOLE:
+                by_name = {tasks[task].instance_id: task for task in open_tasks}
+                if favoured in by_name:
+                    await asyncio.wait({by_name[favoured]}, timeout=FAVOURED_S)
+                if all_of and by_name:
+                    await asyncio.wait(open_tasks, timeout=SPARE_S)
+                for name, task in by_name.items():
+                    if task.done() and not _has_failed(task):
+                        found[name] = task.result()
         finally:
             for task in open_tasks:
                 task.cancel()
@@ -198,15 +297,16 @@ class ReplicatedSource:
         return found
 
     def _spare_of(
-        self, read_set: ReadSet, tracker: ReadTracker
+        self, read_set: ReadSet, tracker: ReadTracker, favoured: str
     ) -> tuple[InstanceDesc, ...]:
         """Return those that need not be asked unless others fail or are slow.
 
-        In turns one instance, or one zone.
+        In turns one instance, or one zone; never that of the favoured one.
         """
         candidates = [i for i in read_set.asked if i.instance_id not in tracker.failed]
-        domains = sorted({self._domain_of(i) for i in candidates})
-        if len(domains) < 2:
+        own = {self._domain_of(i) for i in candidates if i.instance_id == favoured}
+        domains = sorted({self._domain_of(i) for i in candidates} - own)
+        if len(domains) + len(own) < 2:
             return ()
         self._turn += 1
         spared = domains[self._turn % len(domains)]
@@ -276,17 +376,23 @@ async def _units_of(selections: Sequence[Selection]) -> tuple[list[ScanUnit], in
     """
     holding = [each for each in selections if each.units]
     if len(holding) > 1 and all(each.cells is not None for each in holding):
-        return await asyncio.to_thread(_shared_out, holding)
+        return await asyncio.to_thread(shared_units, holding)
     return [unit for each in holding for unit in each.units], 0
 
 
-def _shared_out(selections: Sequence[Selection]) -> tuple[list[ScanUnit], int]:
-    replicas = []
-    for each in selections:
-        cells = None if each.cells is None else each.cells(CELLS_MAX)
-        if cells is None:
-            return [unit for each in selections for unit in each.units], 0
-        replicas.append(Replica(each.units, each.streams, cells))
-    units = shared_out(replicas)
-    matched = sum(each.chunks_matched for each in selections)
-    return units, max(matched - sum(map(chunks_of, units)), 0)
+async def _surveyed(source: ReadSource, tenant: str, scan: Scan) -> Selection:
+    """Return what a source holds, with units only if it cannot tell without."""
+    if not isinstance(source, SurveyedSource):
+        return await _with_cells(await source.select(tenant, scan))
+    found = await source.survey(tenant, scan)
+    # What lies elsewhere told its cells.
+    is_here = not isinstance(source, QuestionedSource)
+    return await _with_cells(found) if is_here else found
+
+
+async def _with_cells(found: Selection) -> Selection:
+    """Return the selection with its cells at hand."""
+    if found.cells is None:
+        return found
+    cells = await asyncio.to_thread(found.cells, CELLS_MAX)
+    return replace(found, cells=lambda _: cells)

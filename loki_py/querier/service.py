@@ -210,8 +210,9 @@ class Querier:
         leaves = () if asked.blank else plan.leaves
 
         async def run(number: int, leaf: Leaf) -> tuple[Selected, LeafOutcome]:
+            question = LeafQuestion(asked.question, number)
             selected = await self._sources.select(
-                tenant, leaf.scan, stops_early=asked.is_log
+                tenant, leaf.scan, stops_early=asked.is_log, question=question
             )
             self._check_selected(selected, budget, limits)
             outcome = await self._executor.run_leaf(
@@ -221,7 +222,7 @@ class Querier:
                 watch=budget,
                 stops_early=asked.is_log,
                 partial_allowed=self._partial_allowed,
-                question=LeafQuestion(asked.question, number),
+                question=question,
             )
             return selected, outcome
 

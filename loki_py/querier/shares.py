@@ -9,6 +9,7 @@ Pure.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,31 @@ def shared_out(replicas: Sequence[Replica]) -> list[ScanUnit]:
         if unequal:
             found += _cut(replica.units, Share(np.ones_like(owned), unequal))
     return found
+
+
+def alike(replicas: Sequence[Replica]) -> bool:
+    """Return whether all hold the same, so little that one of them should answer."""
+    shift = max(replica.cells.shift for replica in replicas)
+    cells = [replica.cells.coarser(shift) for replica in replicas]
+    if int(cells[0].count.sum()) >= SPREAD_ROWS_MIN:
+        return False
+    numbers = _numbers_of(replicas)
+    first, *rest = (
+        _in_order(own, each) for own, each in zip(numbers, cells, strict=True)
+    )
+    return all(
+        np.array_equal(mine, theirs)
+        for each in rest
+        for mine, theirs in zip(first, each, strict=True)
+    )
+
+
+def _in_order(numbers: _Ints, cells: Cells) -> tuple[npt.NDArray[Any], ...]:
+    """Return the cells' columns, by number of the stream and slice."""
+    number = numbers[cells.stream]
+    order = np.lexsort((cells.slice, number))
+    columns = (number, cells.slice, cells.count, cells.total)
+    return tuple(column[order] for column in columns)
 
 
 @dataclass(frozen=True, slots=True)

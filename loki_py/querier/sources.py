@@ -5,12 +5,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from loki_py.logql.question import LeafQuestion
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.scan import NOTHING_SKIPPED, Scan, ScanUnit, Skipped
 from loki_py.querier.merge import merged
 from loki_py.querier.store_reader import StoreReader
-from loki_py.transport.abc import EntrySource, InstanceLost
+from loki_py.transport.abc import (
+    EntrySource,
+    InstanceLost,
+    QuestionedSource,
+    Selection,
+)
 
 T = TypeVar("T")
 
@@ -74,14 +80,31 @@ class Sources:
                 self.on_lost(lost.instance_id)
         return await read()
 
-    async def select(self, tenant: str, scan: Scan, *, stops_early: bool) -> Selected:
+    async def select(
+        self,
+        tenant: str,
+        scan: Scan,
+        *,
+        stops_early: bool,
+        question: LeafQuestion | None = None,
+    ) -> Selected:
         """Return what matches the scan; next to nothing is read.
+
+        Args:
+            stops_early: whether the first few rows may suffice.
+            question: what will be asked of what is found.
 
         Raises: Unavailable.
         """
-        selections = await asyncio.gather(
-            *(ingester.select(tenant, scan) for ingester in self.ingesters)
-        )
+
+        async def asked(ingester: EntrySource) -> Selection:
+            if question is not None and isinstance(ingester, QuestionedSource):
+                return await ingester.select_for(
+                    tenant, scan, question, stops_early=stops_early
+                )
+            return await ingester.select(tenant, scan)
+
+        selections = await asyncio.gather(*map(asked, self.ingesters))
         covered = frozenset[str]().union(*(each.packs_covered for each in selections))
         stored = await self.store.select(
             tenant, scan, skip=covered, stops_early=stops_early

@@ -153,6 +153,29 @@ class EntrySource(Protocol):
         ...
 
 
+class QuestionedSource(ABC):
+    """A source that may answer a question while it is asked what it holds."""
+
+    @abstractmethod
+    async def select_for(
+        self, tenant: str, scan: Scan, question: "LeafQuestion", *, stops_early: bool
+    ) -> Selection:
+        """Return what `select` returns; some units may know their answer already.
+
+        Args:
+            question: what the units will be asked.
+            stops_early: whether the first few of them may suffice.
+        """
+
+
+class SurveyedSource(ABC):
+    """A source that can tell what it holds for less than it takes to read it."""
+
+    @abstractmethod
+    async def survey(self, tenant: str, scan: Scan) -> Selection:
+        """Return what `select` returns, without units, and with cells if it can."""
+
+
 class IngesterClient(EntrySink, EntrySource, Protocol):
     """One ingester."""
 

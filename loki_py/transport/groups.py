@@ -46,7 +46,12 @@ def grouped(units: Sequence[ScanUnit]) -> list[ScanUnit]:
             apart.setdefault((id(unit.selection), unit.share), []).append(unit)
         else:
             found.append(unit)
-    for own in apart.values():
+    for together in apart.values():
+        answered, own = _answered_apart(together)
+        if answered:
+            found.append(RemoteGroup(answered))
+        if not own:
+            continue
         rows = sum(unit.rows_max for unit in own)
         most = rows / max(-(-rows // GROUP_ROWS_MAX), 1)
         group: list[RemoteUnit] = []
@@ -59,3 +64,19 @@ def grouped(units: Sequence[ScanUnit]) -> list[ScanUnit]:
             held += unit.rows_max
         found.append(RemoteGroup(group))
     return found
+
+
+def _answered_apart(
+    units: Sequence[RemoteUnit],
+) -> tuple[list[RemoteUnit], list[RemoteUnit]]:
+    """Return the units that are answered for already, and the others."""
+    count = units[0].selection.answered_count
+    share = units[0].share
+    if not count or share is None or not share.is_whole:
+        return [], list(units)
+    answered = sorted(
+        (unit for unit in units if unit.number < count), key=lambda unit: unit.number
+    )
+    if len(answered) < count:
+        return [], list(units)
+    return answered, [unit for unit in units if unit.number >= count]

@@ -7,23 +7,28 @@ here as they were there.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import grpc
 import msgspec
-import numpy as np
 
 from loki_py.errors import BodyTooLarge, CorruptData, LokiError
 from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
-from loki_py.model.scan import Columns, Scan, ScanUnit, Skipped
-from loki_py.model.shares import Share
+from loki_py.model.scan import Scan
 from loki_py.transport import grpc_names as names
-from loki_py.transport.abc import Discard, InstanceLost, PushAnswer, Selection
+from loki_py.transport.abc import (
+    Discard,
+    InstanceLost,
+    PushAnswer,
+    QuestionedSource,
+    Selection,
+    SurveyedSource,
+)
 from loki_py.transport.errors_on_wire import error_of
 from loki_py.transport.partials import question_asked
 from loki_py.transport.pattern_source import HeldPatterns
@@ -32,12 +37,10 @@ from loki_py.transport.remote_units import (
     MAP_S_MAX,
     Calls,
     RemoteSelection,
-    counts_of,
 )
+from loki_py.transport.session_calls import SessionCalls, cells_in, without_units
 from loki_py.transport.tailing import Following
 from loki_py.wire import messages as wire
-from loki_py.wire.cells import Cells
-from loki_py.wire.digests import KIND
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_batch import (
@@ -51,10 +54,10 @@ from loki_py.wire.messages_patterns import (
     decode_rows,
 )
 from loki_py.wire.messages_select import (
-    cells_told,
-    columns_asked,
+    evaluated_told,
     matchers_asked,
     scan_asked,
+    streams_told,
     units_told,
 )
 
@@ -96,7 +99,7 @@ class PushEncoder:
         self._last = None
 
 
-class GrpcIngester:
+class GrpcIngester(QuestionedSource, SurveyedSource):
     """One ingester in another process; used on one event loop.
 
     Args:
@@ -166,18 +169,48 @@ class GrpcIngester:
 
     async def select(self, tenant: str, scan: Scan) -> Selection:
         """Return what is held there; its units are read when they are wanted."""
-        data = encode_message(scan_asked(tenant, scan, cells=self._compares))
-        answer, payload = self._decoded(
-            await self._called(self._select(data, timeout=self._deadline_s)),
-            wire.SelectAnswered,
+        return await self._selected(tenant, scan)
+
+    async def select_for(
+        self, tenant: str, scan: Scan, question: LeafQuestion, *, stops_early: bool
+    ) -> Selection:
+        """Return the same; see `QuestionedSource.select_for`."""
+        return await self._selected(tenant, scan, question, stops_early=stops_early)
+
+    async def survey(self, tenant: str, scan: Scan) -> Selection:
+        """Return what is held there, without units; see `SurveyedSource.survey`."""
+        asked = scan_asked(tenant, scan, cells=True, survey=True)
+        answer, payload = await self._asked_what_is_held(asked)
+        found = without_units(answer)
+        if answer.session or not answer.tables:
+            # A program that knows no surveys tells units, and is asked again.
+            return found
+        try:
+            streams = streams_told(answer, payload, self._labels)
+            cells = cells_in(answer, payload, streams)
+        except CorruptData as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
+        return replace(found, streams=streams, cells=lambda _: cells)
+
+    async def _selected(
+        self,
+        tenant: str,
+        scan: Scan,
+        question: LeafQuestion | None = None,
+        *,
+        stops_early: bool = False,
+    ) -> Selection:
+        asked = scan_asked(
+            tenant,
+            scan,
+            cells=self._compares,
+            question=None if question is None else question_asked(question),
+            stops_early=stops_early,
         )
-        covered = frozenset(answer.packs_covered)
-        missing = tuple(answer.missing)
-        skipped = counts_of(Skipped, answer.skipped)
+        answer, payload = await self._asked_what_is_held(asked)
+        found = without_units(answer)
         if not answer.session:
-            return Selection(
-                (), covered, answer.chunks_matched, missing, skipped=skipped
-            )
+            return found
         selection = RemoteSelection(
             self.instance_id,
             answer.digests,
@@ -188,21 +221,22 @@ class GrpcIngester:
         )
         selection.on_forgotten(partial(self._released, answer.session))
         try:
+            message, payload = evaluated_told(answer, payload)
+            if message and question is not None:
+                selection.keep_answer(question, answer.evaluated, message)
             units = selection.units_of(units_told(answer, payload, self._labels))
-            cells = cells_told(answer, payload) if answer.digests == KIND else None
-            if cells is not None and len(cells):
-                _check_cells(cells, units)
+            cells = cells_in(answer, payload, units[0].streams)
         except CorruptData as error:
             raise InstanceLost(self.instance_id, str(error)) from error
-        return Selection(
-            units,
-            covered,
-            answer.chunks_matched,
-            missing,
-            streams=units[0].streams,
-            cells=lambda _: cells,
-            skipped=skipped,
+        return replace(
+            found, units=units, streams=units[0].streams, cells=lambda _: cells
         )
+
+    async def _asked_what_is_held(
+        self, asked: wire.SelectAsked
+    ) -> tuple[wire.SelectAnswered, memoryview]:
+        call = self._select(encode_message(asked), timeout=self._deadline_s)
+        return self._decoded(await self._called(call), wire.SelectAnswered)
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
@@ -246,7 +280,7 @@ class GrpcIngester:
 
     def session(self, tenant: str, name: str) -> Calls:
         """Return the calls that read a session."""
-        return _Session(self, tenant, name)
+        return SessionCalls(self, tenant, name)
 
     async def fetch_rows(self, asked: wire.ReadAsked, bits: bytes) -> list[bytes]:
         """Return the messages that a read is answered with."""
@@ -350,49 +384,3 @@ class GrpcIngester:
         code, details = error.code(), error.details() or ""
         what = _TEXTS.get(code, code.name.lower())
         return InstanceLost(self.instance_id, f"{what}: {details[:200]}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """The calls of one selection; see `remote_units.Calls`."""
-
-    ingester: GrpcIngester
-    tenant: str
-    name: str
-
-    async def read(
-        self, unit: int, columns: Columns, share: Share | None
-    ) -> list[bytes]:
-        asked = wire.ReadAsked(
-            self.tenant, self.name, unit, columns_asked(columns), _share_asked(share)
-        )
-        return await self.ingester.fetch_rows(asked, _bits_of(share))
-
-    async def digests(self, unit: int, share: Share | None) -> bytes:
-        asked = wire.DigestsAsked(self.tenant, self.name, unit, _share_asked(share))
-        return await self.ingester.fetch_digests(asked, _bits_of(share))
-
-    async def mapped(
-        self, units: Sequence[int], question: LeafQuestion, share: Share
-    ) -> list[bytes]:
-        asked = wire.MapAsked(
-            self.tenant,
-            self.name,
-            list(units),
-            wire.ShareAsked(list(share.spans)),
-            question_asked(question),
-        )
-        return await self.ingester.fetch_partials(asked, _bits_of(share))
-
-
-def _share_asked(share: Share | None) -> wire.ShareAsked | None:
-    return None if share is None else wire.ShareAsked(list(share.spans))
-
-
-def _bits_of(share: Share | None) -> bytes:
-    return b"" if share is None else np.packbits(share.streams).tobytes()
-
-
-def _check_cells(cells: Cells, units: Sequence[ScanUnit]) -> None:
-    if int(cells.stream.max()) >= len(units[0].streams):
-        raise CorruptData(f"cell refers to stream {cells.stream.max()}")

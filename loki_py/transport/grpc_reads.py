@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
-from loki_py.errors import CorruptData
+from loki_py.errors import CorruptData, LokiError
 from loki_py.model.scan import ReadStats, ScanUnit, Skipped
 from loki_py.runtime.clock import Clock
-from loki_py.transport.abc import EntrySource, Selection
+from loki_py.transport.abc import EntrySource, Selection, SurveyedSource
 from loki_py.transport.outbox import Outbox
 from loki_py.transport.partials import question_of
 from loki_py.transport.read_unit import (
     LeafRunner,
+    advance_rows,
     read_digests,
     read_pieces,
     share_of,
@@ -26,6 +27,7 @@ from loki_py.wire import messages as wire
 from loki_py.wire.cells import CELLS_MAX, Cells
 from loki_py.wire.digests import KIND
 from loki_py.wire.messages import decode_message, encode_message
+from loki_py.wire.messages_batch import encode_labels
 from loki_py.wire.messages_select import (
     cells_behind,
     columns_of,
@@ -36,6 +38,15 @@ from loki_py.wire.messages_select import (
 READ_THREADS = 2
 READS_MAX = 8
 """Units that are in memory to be sent, at once."""
+
+ADVANCE_S_MAX = 0.5
+"""How long units are evaluated before it is known whether that is wanted."""
+
+UNITS_AT_ONCE_MAX = 64
+"""Units that are compared by their bounds on the event loop: a thread is dearer."""
+
+ADVANCE_BYTES_MAX = 4 << 20
+"""Partial results that are told with a selection."""
 
 Call: TypeAlias = Any
 
@@ -78,39 +89,76 @@ class ReadCalls:
         asked, _ = decode_message(data, wire.SelectAsked)
         check_tenant(asked.tenant)
         scan = scan_of(asked)
-        found = await self._ingester.select(asked.tenant, scan)
-        covered = sorted(found.packs_covered)
-        missing = list(found.missing)
-        if not found.units:
-            told = wire.SelectAnswered(
-                "",
-                found.chunks_matched,
-                covered,
-                missing=missing,
-                skipped=_counts_told(found.skipped),
-            )
-            return encode_message(told)
-        loop = asyncio.get_running_loop()
-        cells = None
-        if asked.cells:
-            cells = await loop.run_in_executor(self._pool, _cells_of, found)
-        streams = found.units[0].streams
-        session = self.sessions.open(asked.tenant, scan, found.units, streams)
-        tables, units, payload = describe_units(found.units)
+        if asked.survey and isinstance(self._ingester, SurveyedSource):
+            found = await self._ingester.survey(asked.tenant, scan)
+        else:
+            found = await self._ingester.select(asked.tenant, scan)
         told = wire.SelectAnswered(
-            session,
+            "",
             found.chunks_matched,
-            covered,
-            tables,
-            units,
-            KIND,
-            wire.PLANS,
-            -1 if cells is None else len(cells),
-            0 if cells is None else cells.shift,
-            missing,
-            _counts_told(found.skipped),
+            sorted(found.packs_covered),
+            missing=list(found.missing),
+            skipped=_counts_told(found.skipped),
         )
-        return encode_message(told, [*payload, *cells_behind(cells)])
+        if not found.units and not asked.survey:
+            return encode_message(told)
+        (told.evaluated, message), cells = await asyncio.gather(
+            self._evaluated(asked, found.units), self._cells_of(asked, found)
+        )
+        told.digests = KIND
+        told.cells = -1 if cells is None else len(cells)
+        told.shift = 0 if cells is None else cells.shift
+        if asked.survey:
+            texts = encode_labels(found.streams)
+            told.tables = [len(texts)]
+            return encode_message(told, [texts, *cells_behind(cells)])
+        told.evaluated_bytes = len(message)
+        told.evaluates = wire.PLANS
+        streams = found.units[0].streams
+        told.session = self.sessions.open(asked.tenant, scan, found.units, streams)
+        told.tables, told.units, payload = describe_units(found.units)
+        return encode_message(told, [message, *payload, *cells_behind(cells)])
+
+    async def _cells_of(
+        self, asked: wire.SelectAsked, found: Selection
+    ) -> Cells | None:
+        """Return the cells that are asked for."""
+        if not asked.cells:
+            return None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, _cells_of, found)
+
+    async def _evaluated(
+        self, asked: wire.SelectAsked, units: Sequence[ScanUnit]
+    ) -> tuple[int, bytes]:
+        """Return how many units were evaluated, and what came of them.
+
+        None where it may take long, or fails: who asks for it then is told why.
+        """
+        if asked.question is None or asked.plans != wire.PLANS or asked.survey:
+            return 0, b""
+        rows_max = advance_rows(units, scan_of(asked), stops_early=asked.stops_early)
+        if not rows_max or self._reads.locked():
+            return 0, b""
+        loop = asyncio.get_running_loop()
+        outbox = Outbox(loop, answer_bytes=ADVANCE_BYTES_MAX)
+        question = question_of(asked.question)
+        try:
+            async with self._reads, asyncio.timeout(ADVANCE_S_MAX):
+                distinct = (
+                    self._distinct(units)
+                    if len(units) <= UNITS_AT_ONCE_MAX
+                    else await loop.run_in_executor(self._pool, self._distinct, units)
+                )
+                stats = await self._leaves.run(
+                    distinct, question, outbox.take, rows_max=rows_max
+                )
+        except (LokiError, TimeoutError):
+            return 0, b""
+        if outbox.sent_count:
+            return 0, b""
+        message = outbox.last(_counts_told(stats))
+        return len(units), message + b" " * (-len(message) % 8)
 
     async def read(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
         """Send the rows of a unit, in pieces."""

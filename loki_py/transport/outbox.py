@@ -14,13 +14,23 @@ SIGN_S = 0.5
 
 
 class Outbox:
-    """What one call is answered with. Made on the loop that sends it."""
+    """What one call is answered with. Made on the loop that sends it.
+
+    Attributes:
+        sent_count: messages that were made because there was enough for one.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, sign_s: float = SIGN_S
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        sign_s: float = SIGN_S,
+        answer_bytes: int = ANSWER_BYTES,
     ) -> None:
+        self.sent_count = 0
         self._loop = loop
         self._sign_s = sign_s
+        self._answer_bytes = answer_bytes
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._partials: list[Told] = []
         self._payload: list[Any] = []
@@ -32,7 +42,8 @@ class Outbox:
             self._partials.append(header)
             self._payload += pieces
             self._size += sum(map(len, pieces))
-            if self._size > ANSWER_BYTES:
+            if self._size > self._answer_bytes:
+                self.sent_count += 1
                 message = self.last({})
                 self._loop.call_soon_threadsafe(self._messages.put_nowait, message)
 

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from loki_py.errors import CorruptData
+from loki_py.errors import CorruptData, Unavailable
 from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.scan import Columns, ReadStats, ScanUnit
+from loki_py.model.scan import Columns, ReadStats, Scan, ScanUnit
 from loki_py.model.shares import Share
 from loki_py.wire.digests import Digests, digests_of
 from loki_py.wire.messages import BatchShape, ShareAsked
@@ -21,6 +21,22 @@ from loki_py.wire.messages_batch import (
     shape_of,
 )
 
+ADVANCE_ROWS_MAX = 300_000
+"""Rows that are evaluated before it is known whether that is wanted."""
+
+EARLY_ROWS_MAX = 3_000_000
+"""Rows of which any number may be, where mostly the first few suffice."""
+
+ANY_ROWS = 1 << 62
+"""As many as there are."""
+
+TIMED_ROWS = 8
+"""Rows of which times suffice that are as dear as one whose line is read."""
+
+
+class GivenUp(Unavailable):
+    """More rows were read than it is worth."""
+
 
 class LeafRunner(Protocol):
     """Evaluates leaves for those who ask from elsewhere."""
@@ -30,6 +46,8 @@ class LeafRunner(Protocol):
         units: Sequence[ScanUnit],
         question: LeafQuestion,
         take: Callable[[Any], None],
+        *,
+        rows_max: int = ANY_ROWS,
     ) -> ReadStats:
         """Evaluate units that hold no entry twice; return what reading cost.
 
@@ -37,8 +55,9 @@ class LeafRunner(Protocol):
             take: gets each partial result, on some thread, one call at a time, in
                 the order in which they are to be added. Units that cannot change
                 the result are not read.
+            rows_max: after how many rows to give up.
 
-        Raises: QueryInvalid, DataUnreadable, Unavailable.
+        Raises: GivenUp, QueryInvalid, DataUnreadable, Unavailable.
         """
         ...
 
@@ -69,6 +88,15 @@ def read_digests(unit: ScanUnit, literals: Sequence[str]) -> Digests:
     """
     batch = unit.read(Columns(), ReadStats())
     return digests_of(with_literals(batch, literals) if literals else batch)
+
+
+def advance_rows(units: Sequence[ScanUnit], scan: Scan, *, stops_early: bool) -> int:
+    """Return of how many rows units are worth evaluating in advance; 0 for none."""
+    rows = sum(unit.rows_max for unit in units)
+    if stops_early:
+        return ANY_ROWS if rows <= EARLY_ROWS_MAX else ADVANCE_ROWS_MAX
+    rows_max = ADVANCE_ROWS_MAX * (1 if scan.columns.line else TIMED_ROWS)
+    return ANY_ROWS if rows <= rows_max else 0
 
 
 def share_of(asked: ShareAsked, bits: memoryview, streams: Sequence[LabelSet]) -> Share:

@@ -86,6 +86,15 @@ class _Kept:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came of the first units of a selection, in advance."""
+
+    question: LeafQuestion
+    units_count: int
+    message: bytes
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class RemoteSelection:
     """The units of one selection of one instance.
@@ -105,6 +114,18 @@ class RemoteSelection:
     _kept: OrderedDict[_Key, _Kept] = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _answer: _Answer | None = None
+
+    @property
+    def answered_count(self) -> int:
+        """How many units, from the first, are answered for already."""
+        return self._answer.units_count if self._answer else 0
+
+    def keep_answer(
+        self, question: LeafQuestion, units_count: int, message: bytes
+    ) -> None:
+        """Keep what came of the first units when they were selected."""
+        self._answer = _Answer(question, units_count, message)
 
     def units_of(self, descs: Sequence[UnitDesc]) -> list[ScanUnit]:
         """Return the units described."""
@@ -149,6 +170,17 @@ class RemoteSelection:
         share = first.share
         assert share is not None
         numbers = [unit.number for unit in units]
+        answer = self._answer
+        if (
+            answer is not None
+            and answer.question == question
+            and share.is_whole
+            and numbers == list(range(answer.units_count))
+        ):
+            return self._decoded(
+                [answer.message],
+                lambda fetched: _decoded_partials(fetched, first.streams, stats),
+            )
         return self._fetched(
             lambda: self.calls.mapped(numbers, question, share),
             lambda fetched: _decoded_partials(fetched, first.streams, stats),
@@ -170,12 +202,22 @@ class RemoteSelection:
             fetched = asyncio.run_coroutine_threadsafe(
                 _awaited(fetch), self.loop
             ).result(wait_s or self.wait_s_max)
-            return decode(fetched)
         except (InstanceLost, RequestRejected):
             raise
         except (LokiError, TimeoutError, CancelledError, RuntimeError) as error:
             why = str(error) or type(error).__name__
             raise InstanceLost(self.instance_id, why) from error
+        return self._decoded(fetched, decode)
+
+    def _decoded(self, fetched: Answer, decode: Callable[[Answer], T]) -> T:
+        """Return what was fetched, decoded on this thread.
+
+        Raises: InstanceLost.
+        """
+        try:
+            return decode(fetched)
+        except LokiError as error:
+            raise InstanceLost(self.instance_id, str(error)) from error
 
     def _keep(self, key: _Key, kept: _Kept) -> None:
         with self._lock:

@@ -101,11 +101,31 @@ class ColumnsAsked(msgspec.Struct):
     metadata: list[str] | None
 
 
+class QuestionAsked(msgspec.Struct):
+    """One leaf of a query's plan."""
+
+    text: str
+    leaf: int
+    start_ns: int
+    end_ns: int
+    step_ns: int
+    limit: int
+    forward: bool
+    interval_ns: int
+    instant: bool
+    categorize: bool
+
+
 class SelectAsked(msgspec.Struct):
     """A scan; nothing is behind it.
 
     Attributes:
         cells: whether to tell the cells of what is found.
+        survey: whether nothing will be read, so that units need not be told.
+        question: what the units are asked for; the first of them may be evaluated
+            at once, by those who know the plan.
+        plans: of the question, see `PLANS`.
+        stops_early: whether the first few may suffice.
     """
 
     tenant: str
@@ -116,6 +136,10 @@ class SelectAsked(msgspec.Struct):
     newest_first: bool
     literals: list[str] = []
     cells: bool = False
+    survey: bool = False
+    question: QuestionAsked | None = None
+    plans: str = ""
+    stops_early: bool = False
 
 
 class UnitTold(msgspec.Struct):
@@ -137,7 +161,8 @@ class UnitTold(msgspec.Struct):
 class SelectAnswered(msgspec.Struct):
     """A selection, to be read unit by unit while the session lasts.
 
-    Behind it: the runs of all units (all `min_ns` i64, then all `max_ns` i64, then
+    Behind it: a `MapAnswered` and what lies behind that, if units were evaluated;
+    the runs of all units (all `min_ns` i64, then all `max_ns` i64, then
     all `stream` u32), the label texts of each table, the cells (all `slice` i64,
     `count` i64, `total` u64, `stream` u32).
 
@@ -150,6 +175,8 @@ class SelectAnswered(msgspec.Struct):
         shift: 2^shift ns are a slice of the cells.
         missing: what the ingester once held and cannot read any more, in words.
         skipped: chunks that were passed over, by the names of `Skipped`.
+        evaluated: how many units, from the first, were.
+        evaluated_bytes: of the message that says what came of them.
     """
 
     session: str
@@ -163,6 +190,8 @@ class SelectAnswered(msgspec.Struct):
     shift: int = 0
     missing: list[str] = []
     skipped: dict[str, int] = {}
+    evaluated: int = 0
+    evaluated_bytes: int = 0
 
 
 class ShareAsked(msgspec.Struct):
@@ -216,21 +245,6 @@ class DigestsAnswered(msgspec.Struct):
     """Behind it: keys u64[rows], times i64[rows]."""
 
     rows: int
-
-
-class QuestionAsked(msgspec.Struct):
-    """One leaf of a query's plan."""
-
-    text: str
-    leaf: int
-    start_ns: int
-    end_ns: int
-    step_ns: int
-    limit: int
-    forward: bool
-    interval_ns: int
-    instant: bool
-    categorize: bool
 
 
 class MapAsked(msgspec.Struct):

@@ -16,8 +16,10 @@ from loki_py.model.scan import Columns, Scan, ScanUnit, StreamRuns
 from loki_py.wire.cells import Cells
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import (
+    PLANS,
     ColumnsAsked,
     MatcherAsked,
+    QuestionAsked,
     SelectAnswered,
     SelectAsked,
     UnitTold,
@@ -68,12 +70,16 @@ def columns_of(asked: ColumnsAsked) -> Columns:
     return Columns(line=asked.line, metadata=names)
 
 
-def scan_asked(tenant: str, scan: Scan, *, cells: bool = False) -> SelectAsked:
-    """Return a scan as a header.
-
-    Args:
-        cells: whether the answer shall have cells.
-    """
+def scan_asked(
+    tenant: str,
+    scan: Scan,
+    *,
+    cells: bool = False,
+    survey: bool = False,
+    question: QuestionAsked | None = None,
+    stops_early: bool = False,
+) -> SelectAsked:
+    """Return a scan as a header; the arguments are those of `SelectAsked`."""
     return SelectAsked(
         tenant,
         matchers_asked(scan.matchers),
@@ -83,6 +89,10 @@ def scan_asked(tenant: str, scan: Scan, *, cells: bool = False) -> SelectAsked:
         scan.newest_first,
         list(scan.literals),
         cells,
+        survey,
+        question,
+        "" if question is None else PLANS,
+        stops_early,
     )
 
 
@@ -195,6 +205,32 @@ def units_told(
             )
         )
     return units
+
+
+def evaluated_told(
+    answer: SelectAnswered, payload: memoryview
+) -> tuple[bytes, memoryview]:
+    """Return the message that says what came of units, and what lies behind it.
+
+    Raises: CorruptData.
+    """
+    size = answer.evaluated_bytes
+    if not 0 <= size <= len(payload):
+        raise CorruptData(f"evaluation of {size} bytes lies in {len(payload)}")
+    return bytes(payload[:size]), payload[size:]
+
+
+def streams_told(
+    answer: SelectAnswered, payload: memoryview, cache: LabelCache
+) -> list[LabelSet]:
+    """Return the label sets of a survey, which tells no units.
+
+    Raises: CorruptData.
+    """
+    behind = _CELL_BYTES * max(answer.cells, 0)
+    if len(answer.tables) != 1 or len(payload) != answer.tables[0] + behind:
+        raise CorruptData(f"survey has {len(payload)} bytes behind its header")
+    return decode_labels(payload[: answer.tables[0]], cache)
 
 
 def _tables_of(

@@ -12,7 +12,7 @@ from loki_py.transport.pool import IngesterPool
 
 
 @contextlib.asynccontextmanager
-async def served(ingester, *, client=None, tls=None, transfers=None):
+async def served(ingester, *, client=None, tls=None, transfers=None, name="i-1"):
     """Yield a client of the ingester, over a real connection."""
     tls = tls or GrpcServerTlsConfig()
     server = GrpcServer(
@@ -31,7 +31,7 @@ async def served(ingester, *, client=None, tls=None, transfers=None):
     await pool.start()
     address = f"127.0.0.1:{server.port}"
     try:
-        yield pool.client_of(InstanceDesc("i-1", address, InstanceState.ACTIVE)), server
+        yield pool.client_of(InstanceDesc(name, address, InstanceState.ACTIVE)), server
     finally:
         await pool.stop()
         await server.stop()

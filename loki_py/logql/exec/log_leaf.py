@@ -104,6 +104,21 @@ class LogEvaluator:
             final = (b.timestamp_ns > next_unit_edge_ns for b in self._held)
         return sum(int(mask.sum()) for mask in final) >= self._limit
 
+    def collected(self) -> list[LogPartial]:
+        """Return what was added and may be among the result, in few partials.
+
+        Adding them elsewhere comes to the same.
+        """
+        if self._held_rows > self._limit:
+            self._cut_back()
+        # They are turned round again where they are added.
+        held = self._held if self._forward else self._held[::-1]
+        batches = _joined_batches(held)
+        if not self._forward:
+            batches.reverse()
+        kept = [self.rows_kept, *[0] * len(batches)]
+        return [LogPartial(*each) for each in zip(batches, kept, strict=False)]
+
     def finish(self) -> Streams:
         """Return the result."""
         if self._held_rows > self._limit:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from loki_py.errors import QueryInvalid
 from loki_py.logql.ast_metric import Grouping
@@ -41,6 +42,32 @@ class RangePartial:
     block: Block
     kept: int
     failure: QueryInvalid | None = None
+
+
+def joined(partials: Sequence[RangePartial]) -> RangePartial:
+    """Return what comes of adding several, in order, as one."""
+    ids: dict[Labels, int] = {}
+    series = []
+    for each in partials:
+        places = [ids.setdefault(labels, len(ids)) for labels in each.labels]
+        series.append(np.array(places, np.int64)[each.block.series])
+    blocks = [each.block for each in partials]
+    block = Block(
+        np.concatenate(series),
+        np.concatenate([block.when for block in blocks]),
+        tuple(map(_column_of, zip(*(block.fields for block in blocks), strict=True))),
+    )
+    failures = (each.failure for each in partials if each.failure is not None)
+    kept = sum(each.kept for each in partials)
+    return RangePartial(list(ids), block, kept, next(failures, None))
+
+
+def _column_of(parts: "Sequence[npt.NDArray[Any]]") -> "npt.NDArray[Any]":
+    """Return columns as one; where all are one number, still without a copy."""
+    values = {part[0] for part in parts if len(part)}
+    if len(values) == 1 and all(part.strides == (0,) for part in parts):
+        return np.broadcast_to(values.pop(), sum(map(len, parts)))
+    return np.concatenate(parts)
 
 
 class Samples(Protocol):
