@@ -15,7 +15,7 @@ import polars as pl
 
 from loki_py.model.batch import EntryBatch, Timestamps
 
-KIND = f"polars-{pl.__version__}"
+KIND = f"2-polars-{pl.__version__}"
 """How numbers are made: the hash function is polars', which may change it."""
 
 _Keys = npt.NDArray[np.uint64]
@@ -84,16 +84,44 @@ def keys_in_stream(batch: EntryBatch) -> _Keys:
 def _numbers_of(batch: EntryBatch, keys: _Keys) -> _Keys:
     keys = (keys ^ batch.timestamp_ns.view(np.uint64)) * _SPREAD
     keys ^= _hashes(pl.Series(pl.from_arrow(batch.line)))
-    for name in sorted(batch.metadata):
-        values = pl.Series(pl.from_arrow(batch.metadata[name]))
-        present = values.is_not_null().to_numpy()
-        named = _hashes(values) + np.uint64(pl.Series([name]).hash()[0])
-        keys = np.where(present, keys * _SPREAD ^ named, keys)
-    if batch.metadata_rest is not None:
-        rest = batch.metadata_rest.to_pylist()
-        texts = [repr(sorted(pairs)) if pairs else "" for pairs in rest]
-        keys = keys * _SPREAD ^ _hashes(pl.Series(texts))
-    return keys
+    pairs = _pairs_of(batch)
+    return keys if pairs is None else np.where(pairs, keys * _SPREAD ^ pairs, keys)
+
+
+def _pairs_of(batch: EntryBatch) -> "_Keys | None":
+    """Return u64[n]: a number of each entry's metadata, 0 for none; None for no name.
+
+    A sum over names and values, so that neither their order counts nor which of
+    the names have columns and which are in the map.
+    """
+    if not batch.metadata and batch.metadata_rest is None:
+        return None
+    total = np.zeros(len(batch), np.uint64)
+    for name, column in batch.metadata.items():
+        values = pl.Series(pl.from_arrow(column))
+        found = _mixed(_hashes(pl.Series([name])), _hashes(values))
+        if column.null_count:
+            found *= values.is_not_null().to_numpy()
+        total += found
+    rest = batch.metadata_rest
+    if rest is not None and len(rest):
+        offsets = np.asarray(rest.offsets)
+        own = slice(int(offsets[0]), int(offsets[-1]))
+        names = pl.Series(pl.from_arrow(rest.keys[own]))
+        values = pl.Series(pl.from_arrow(rest.items[own]))
+        sums = np.zeros(len(names) + 1, np.uint64)
+        np.cumsum(_mixed(_hashes(names), _hashes(values)), out=sums[1:])
+        ends = offsets - offsets[0]
+        total += sums[ends[1:]] - sums[ends[:-1]]
+    return total
+
+
+def _mixed(names: _Keys, values: _Keys) -> _Keys:
+    """Return a number for each name and value of which sums say who is in them."""
+    found = (names * _SPREAD ^ values) * _SPREAD
+    found = (found ^ found >> _HALF) * _SPREAD
+    mixed: _Keys = found ^ found >> _HALF
+    return mixed
 
 
 def _hashes(values: pl.Series) -> _Keys:
