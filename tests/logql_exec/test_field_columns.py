@@ -4,7 +4,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
+from loki_py.logql.stages.json_columns import FieldDecoder
+from loki_py.logql.stages.json_members import first_fields
 from loki_py.logql.stages.json_scan import JsonInvalid, flatten, sanitized
 from loki_py.logql.stages.key_search import KeySearch
 from loki_py.logql.stages.key_values import LineBuffer, values_of_key

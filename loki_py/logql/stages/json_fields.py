@@ -25,7 +25,8 @@ from loki_py.logql.stages.extraction import (
     taken_mask,
     without_taken,
 )
-from loki_py.logql.stages.json_columns import FieldDecoder, first_fields
+from loki_py.logql.stages.json_columns import FieldDecoder
+from loki_py.logql.stages.json_members import first_fields, plain_fields
 from loki_py.logql.stages.json_nested import NestedFields
 from loki_py.logql.stages.json_paths import Path, PathReader
 from loki_py.logql.stages.json_scan import (
@@ -39,6 +40,12 @@ JSON_ERROR = "JSONParserErr"
 
 _COLUMN_NAMES_MAX = 4
 """More fields than this are cheaper decoded together than found one by one."""
+
+_PLAIN_ROWS_MIN = 2048
+"""Fewer lines are decoded faster than looked at as bits."""
+
+_SAMPLE_ROWS = 64
+_NESTED = r'": ?[\[{]'
 
 _JSON_STARTS = ("{", "[", '"')
 """Lines that begin otherwise are no JSON to an expression."""
@@ -70,11 +77,9 @@ def _apply(
         useful = [name for name in names if _is_of_use(frame, name, wants)]
         if len(useful) < len(names):
             decoder = FieldDecoder(useful)
-        if _may_stop_early(frame, names, wants):
-            rest[:] = False
-            for name in names:
-                columns[name], sure = first_fields(frame.lines, name)
-                rest |= ~sure
+        early = _may_stop_early(frame, names, wants)
+        columns, sure = _plain_fields(frame.lines, useful, early=early)
+        rest = ~sure
         if rest.any():
             rows = pl.Series(np.flatnonzero(rest))
             decoded, sure = decoder.fields(frame.lines.gather(rows))
@@ -82,9 +87,37 @@ def _apply(
             rest[rest] = ~sure
         if rest.any() and any("_" in name for name in useful):
             columns, rest = _nested(frame, useful, columns, rest)
-    cells, failed = _scanned(frame, rest, wants)
-    merged = _merged(columns, cells, pl.Series(rest))
-    finish(frame, merged, wants, failed=failed, error=JSON_ERROR)
+    failed: dict[int, str] = {}
+    if rest.any():
+        cells, failed = _scanned(frame, rest, wants)
+        columns = _merged(columns, cells, pl.Series(rest))
+    finish(frame, columns, wants, failed=failed, error=JSON_ERROR)
+
+
+def _plain_fields(
+    lines: pl.Series, names: Sequence[str], *, early: bool
+) -> tuple[dict[str, pl.Series], Mask]:
+    """Return the fields of plain lines, and the rows where they are sure.
+
+    Args:
+        early: whether what follows the last of the fields is irrelevant.
+    """
+    if not early:
+        if len(lines) >= _PLAIN_ROWS_MIN and not _are_nested(lines):
+            return plain_fields(lines, names)
+        return {}, np.zeros(len(lines), np.bool_)
+    columns = {}
+    every = np.ones(len(lines), np.bool_)
+    for name in names:
+        columns[name], sure = first_fields(lines, name)
+        every &= sure
+    return columns, every
+
+
+def _are_nested(lines: pl.Series) -> bool:
+    """Return whether most lines seem to have objects or arrays in them."""
+    some = lines.gather_every(max(len(lines) // _SAMPLE_ROWS, 1))
+    return int(some.str.contains(_NESTED).sum()) * 2 > len(some)
 
 
 def _nested(
