@@ -6,10 +6,10 @@ status says the rest. What is our fault is 503, which exporters try again.
 
 from dataclasses import dataclass, field, replace
 
-from loki_py.api.bodies import Holding, Receive, read_body
+from loki_py.api.bodies import Holding, Receive
 from loki_py.api.context import ApiContext
 from loki_py.api.errors import Failure, failure_of
-from loki_py.api.push import PushCaps, length_of
+from loki_py.api.push import PushCaps, PushedBody, read_pushed
 from loki_py.api.push_answers import Dialect, Scope, Send, answer_push, text_of
 from loki_py.api.services import PushService
 from loki_py.config.limits import Overrides
@@ -35,28 +35,19 @@ class OtlpAcceptor:
     context: ApiContext
     caps: PushCaps
 
-    async def take(
-        self,
-        tenant: str,
-        body: bytes,
-        holding: Holding,
-        *,
-        content_type: str,
-        content_encoding: str,
-    ) -> None:
+    async def take(self, tenant: str, pushed: PushedBody, holding: Holding) -> None:
         """Store the records of one request.
 
         Raises: as `PushService.push` and `OtlpDecoder.decode`.
         """
         decoded = self.decoder.decode(
-            body,
-            content_type=content_type,
-            content_encoding=content_encoding,
+            pushed.body,
+            content_type=pushed.content_type,
+            content_encoding=pushed.content_encoding,
             decoded_bytes_max=self.caps.decoded_bytes_max,
             rules=self.overrides.limits_of(tenant).otlp_rules,
             now_ns=self.context.clock.now_ns(),
         )
-        del body
         holding.add(decoded.body_bytes)
         await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
 
@@ -85,21 +76,8 @@ class OtlpRoute:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         tenant = acceptor.context.tenant_of_push(headers)
         with Holding(acceptor.caps.inflight) as holding:
-            body = await read_body(
-                receive,
-                holding,
-                declared=length_of(headers.get(b"content-length", b"")),
-                bytes_max=acceptor.caps.body_bytes_max,
-            )
-            await acceptor.take(
-                tenant,
-                body,
-                holding,
-                content_type=headers.get(b"content-type", b"").decode("latin-1"),
-                content_encoding=headers.get(b"content-encoding", b"").decode(
-                    "latin-1"
-                ),
-            )
+            pushed = await read_pushed(receive, headers, holding, acceptor.caps)
+            await acceptor.take(tenant, pushed, holding)
 
 
 def otlp_failure_of(error: Exception) -> Failure:

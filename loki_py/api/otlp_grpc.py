@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeGuard
 from loki_py.api.bodies import Holding
 from loki_py.api.errors import RETRY_AFTER_S, Failure, failure_of
 from loki_py.api.otlp import OtlpAcceptor
+from loki_py.api.push import PushedBody
 from loki_py.api.push_answers import note_failure
 from loki_py.errors import (
     IngestionRateExceeded,
@@ -126,13 +127,8 @@ class OtlpCalls:
         with Holding(self.acceptor.caps.inflight) as holding:
             message = await read()
             holding.add(len(message))
-            await self.acceptor.take(
-                tenant,
-                message,
-                holding,
-                content_type=PROTO_TYPE,
-                content_encoding=encoding_of(message),
-            )
+            pushed = PushedBody(message, PROTO_TYPE, encoding_of(message))
+            await self.acceptor.take(tenant, pushed, holding)
         return ExportAnswer(OK, b"")
 
 

@@ -4,7 +4,9 @@ A push passes through no middleware, no router and no request object: headers
 are read once, the body is collected under its cap, and the answer is two sends.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
@@ -28,6 +30,14 @@ class PushCaps:
     body_bytes_max: int
     decoded_bytes_max: int
     inflight: BytesInFlight
+
+
+class PushedBody(NamedTuple):
+    """A body as it came, and what the client said of it."""
+
+    body: bytes
+    content_type: str
+    content_encoding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +67,40 @@ class PushRoute:
         tenant = self.context.tenant_of_push(headers)
         caps = self.caps
         with Holding(caps.inflight) as holding:
-            body = await read_body(
-                receive,
-                holding,
-                declared=length_of(headers.get(b"content-length", b"")),
-                bytes_max=caps.body_bytes_max,
-            )
+            pushed = await read_pushed(receive, headers, holding, caps)
             decoded = self.decoder.decode(
-                body,
-                content_type=headers.get(b"content-type", b"").decode("latin-1"),
-                content_encoding=headers.get(b"content-encoding", b"").decode(
-                    "latin-1"
-                ),
+                pushed.body,
+                content_type=pushed.content_type,
+                content_encoding=pushed.content_encoding,
                 decoded_bytes_max=caps.decoded_bytes_max,
                 legacy=scope["path"] == LEGACY_PATH,
             )
-            del body
+            del pushed
             holding.add(decoded.body_bytes)
             await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
 
 
-def length_of(content_length: bytes) -> int:
+async def read_pushed(
+    receive: Receive, headers: Mapping[bytes, bytes], holding: Holding, caps: PushCaps
+) -> PushedBody:
+    """Return the body of a push.
+
+    Raises: as `read_body`.
+    """
+    body = await read_body(
+        receive,
+        holding,
+        declared=_length_of(headers.get(b"content-length", b"")),
+        bytes_max=caps.body_bytes_max,
+    )
+    return PushedBody(
+        body,
+        headers.get(b"content-type", b"").decode("latin-1"),
+        headers.get(b"content-encoding", b"").decode("latin-1"),
+    )
+
+
+def _length_of(content_length: bytes) -> int:
     """Return the announced length of a body, -1 where there is none."""
     return int(content_length) if content_length.isdigit() else -1
 

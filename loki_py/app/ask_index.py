@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from loki_py.app.ask import Params
+from loki_py.app.ask import Params, print_lines
 from loki_py.app.http_client import LokiClient
 from loki_py.app.printing import Look, print_samples, stats_lines
+from loki_py.querier.texts import decimal_size_text
 
 _STATS = ("bytes", "chunks", "streams", "entries")
-_SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,13 @@ class IndexAsker:
             params.append(("step", asked.step))
         if asked.name:
             path = f"/loki/api/v1/detected_field/{asked.name}/values"
-            _print_lines(self._asked(path, params).get("values") or ())
+            print_lines(self._asked(path, params).get("values") or ())
             return
         found = self._asked("/loki/api/v1/detected_fields", params).get("fields") or ()
         if is_json:
-            _print_lines([msgspec.json.encode(each).decode() for each in found])
+            print_lines([msgspec.json.encode(each).decode() for each in found])
             return
-        _print_lines(
+        print_lines(
             sorted(
                 f"label: {self.look.bold(each['label'])}\t\t"
                 f"type: {self.look.bold(each['type'])}\t\t"
@@ -134,25 +134,9 @@ class IndexAsker:
 
 
 def print_size(size_bytes: int) -> str:
-    """Return a size in powers of 1,000, one decimal below ten: `1.5kB`.
-
-    Source: humanize.Bytes, without its space.
-    """
-    if size_bytes < 10:
-        return f"{size_bytes}B"
-    value, unit = float(size_bytes), 0
-    while value >= 1000 and unit < len(_SIZE_UNITS) - 1:
-        value /= 1000
-        unit += 1
-    value = int(value * 10 + 0.5) / 10
-    digits = 1 if value < 10 else 0
-    return f"{value:.{digits}f}{_SIZE_UNITS[unit]}"
+    """Return a size as logcli prints it: `1.5kB`."""
+    return decimal_size_text(size_bytes).replace(" ", "")
 
 
 def _params(query: str, start_ns: int, end_ns: int) -> Params:
     return [("query", query), ("start", str(start_ns)), ("end", str(end_ns))]
-
-
-def _print_lines(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(line)
