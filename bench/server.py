@@ -42,7 +42,12 @@ class Server:
 
     Use it as a context manager; leaving it kills the process and removes the
     directory, unless the directory was given.
+
+    Attributes:
+        prefix: what comes before the command, as `ip netns exec NAME` does.
     """
+
+    prefix: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -84,7 +89,7 @@ class Server:
             **self.settings,
         }
         program = Path(sys.executable).with_name("loki-py")
-        command = [str(program), "serve"]
+        command = [*self.prefix, str(program), "serve"]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
         begin = time.perf_counter()

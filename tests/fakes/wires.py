@@ -10,14 +10,22 @@ LISTEN_S_MAX = 5
 
 
 class Wire:
-    """Forwards bytes from an address of its own to a port of 127.0.0.1.
+    """Forwards bytes from an address of its own to another one.
 
     Cut, it takes connections and bytes and delivers neither; healed, it delivers
     what it kept, as a network does that was away for a while.
     """
 
-    def __init__(self, target_port: int, *, host="127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        target_port: int,
+        *,
+        host="127.0.0.1",
+        port: int = 0,
+        target_host="127.0.0.1",
+    ) -> None:
         self.port = port or free_port()
+        self._target_host = target_host
         self._target_port = target_port
         self._whole = threading.Event()
         self._whole.set()
@@ -58,7 +66,7 @@ class Wire:
         """Forward both ways until one end closes."""
         self._whole.wait()
         try:
-            address = ("127.0.0.1", self._target_port)
+            address = (self._target_host, self._target_port)
             far = socket.create_connection(address, LISTEN_S_MAX)
         except OSError:
             near.close()
