@@ -130,6 +130,30 @@ def test_searched_logfmt_keys_are_right_where_sure(lines, name):
             assert scanned_logfmt(line).get(name) == value, line
 
 
+def test_keys_are_found_wherever_their_lines_lie():
+    """What ends as the key does, or stands in quotes, is another's."""
+    texts = [
+        "status=200",
+        "took=1ms status=404 httpstatus=1",
+        "httpstatus=1 status=500",
+        'status="in quotes"',
+        'msg="status=1" status=503',
+        "nothing to see, status",
+        "status=a-value-longer-than-sixteen-bytes end",
+        "last=1 status=",
+    ]
+    lines = pl.Series(texts)
+    expected = [scanned_logfmt(text).get("status") for text in texts]
+
+    for views in (LineViews.of(lines), LineViews.copied(lines)):
+        values, sure = KeySearch(views, "status").values()
+        found = values.to_list()
+        assert [v for v, s in zip(found, sure, strict=True) if s] == [
+            v for v, s in zip(expected, sure, strict=True) if s
+        ]
+        assert sure[:7].all()
+
+
 def test_plain_lines_are_read_by_column():
     """Everyday lines need no second reading."""
     flat = pl.Series(['{"level":"info","status":200}', '{"status": 500, "x": null}'])

@@ -13,7 +13,7 @@ from loki_py.logql.stages.key_values import (
     texts_of_spans,
 )
 from loki_py.logql.stages.line_views import WORD_BYTES, LineViews, numbers_of
-from loki_py.model.batch import Rows, offsets_of
+from loki_py.model.batch import Rows
 
 _NEAR_WORDS = 12
 """Steps of eight bytes, or to the next candidate, that are taken for all lines at
@@ -48,18 +48,8 @@ class LineSpans:
     @classmethod
     def copied(cls, lines: pl.Series) -> "LineSpans":
         """Return the spans of copies of lines without null, one after the other."""
-        column = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
-        offsets = offsets_of(column)
-        first, last = int(offsets[0]), int(offsets[-1])
-        raw = np.zeros(last - first + 2 * WORD_BYTES, np.uint8)
-        if last > first:
-            data = np.frombuffer(column.buffers()[2], np.uint8)
-            raw[: last - first] = data[first:last]
-        words: Words = np.ndarray(
-            (len(raw) - WORD_BYTES + 1,), dtype="<u8", buffer=raw.data, strides=(1,)
-        )
-        edges = offsets - first
-        return cls(raw, words, edges[:-1], edges[1:])
+        views = LineViews.copied(lines)
+        return cls(views.raw, views.words, views.start, views.end)
 
     def find(self, text: str, rows: Rows, at: Rows) -> Rows:
         """Return where the text first stands behind `at` in each row, -1 if nowhere.

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.stages.key_values import INLINE_BYTES, Bytes, Words, first_byte
-from loki_py.model.batch import Rows
+from loki_py.model.batch import Rows, offsets_of
 
 WORD_BYTES = 8
+_PADDING_BYTES = 4 * WORD_BYTES
 _ONE_BUFFER = 3
 """Buffers of a column whose long values lie in one: validity, views, bytes."""
 
@@ -58,6 +59,23 @@ class LineViews:
         length = views[:, 0].astype(np.int64)
         start = views[:, 3].astype(np.int64)
         return cls(lines, raw, words, start, start + length, length <= INLINE_BYTES)
+
+    @classmethod
+    def copied(cls, lines: pl.Series) -> "LineViews":
+        """Return the views of copies of lines without null, one after the other."""
+        column = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
+        offsets = offsets_of(column)
+        first, last = int(offsets[0]), int(offsets[-1])
+        raw = np.zeros(last - first + _PADDING_BYTES, np.uint8)
+        if last > first:
+            data = np.frombuffer(column.buffers()[2], np.uint8)
+            raw[: last - first] = data[first:last]
+        words: Words = np.ndarray(
+            (len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,)
+        )
+        edges = offsets - first
+        nowhere = np.zeros(len(lines), np.bool_)
+        return cls(lines, raw, words, edges[:-1], edges[1:], nowhere)
 
     def stops(
         self, start: Rows, wanted: Mask, stops_of: Callable[[Words], Words]

@@ -75,14 +75,13 @@ class _KeyReader:
     def __init__(self, lines: pl.Series) -> None:
         self.count = len(lines)
         self._lines = lines
-        self._views = LineViews.of(lines)
+        self._views = LineViews.of(lines) or LineViews.copied(lines)
         self._buffer: LineBuffer | None = None
 
     def values(self, name: str) -> tuple[pl.Series, Mask]:
         """Return a key's value per line, null where missing, and where it is sure."""
-        views = self._views
-        if views is not None and may_be_sought(name, views):
-            return KeySearch(views, name).values()
+        if may_be_sought(name, self._views):
+            return KeySearch(self._views, name).values()
         if self._buffer is None:
             self._buffer = LineBuffer.of(self._lines)
         return values_of_key(self._buffer, name)
