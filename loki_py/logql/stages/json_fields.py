@@ -75,12 +75,12 @@ def _apply(
     columns: dict[str, pl.Series] = {}
     if decoder is not None:
         useful = [name for name in names if _is_of_use(frame, name, wants)]
-        if len(useful) < len(names):
-            decoder = FieldDecoder(useful)
         early = _may_stop_early(frame, names, wants)
         columns, sure = _plain_fields(frame.lines, useful, early=early)
         rest = ~sure
         if rest.any():
+            if len(useful) < len(names):
+                decoder = FieldDecoder(useful)
             rows = pl.Series(np.flatnonzero(rest))
             decoded, sure = decoder.fields(frame.lines.gather(rows))
             columns = _placed(decoded, columns, rows, len(frame))

@@ -75,29 +75,36 @@ def first_fields(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
     What follows the field is not looked at.
     """
     key = rf'"{re.escape(name)}"[ \t]*:[ \t]*'
-    found = lines.str.contains(rf"{_FLAT_PREFIX}{key}{_SCALAR}[ \t]*[,}}]")
-    sure = found.fill_null(value=False).to_numpy()
+    line = pl.col("line").str
+    found = pl.DataFrame({"line": lines}).select_seq(
+        line.contains(rf"{_FLAT_PREFIX}{key}{_SCALAR}[ \t]*[,}}]").alias("sound"),
+        line.find(f'"{name}"', literal=True).alias("place"),
+    )
+    sure = found["sound"].to_numpy(writable=True)
     views = LineViews.of(lines)
     if views is not None:
-        return _first_values(views, f'"{name}"', sure)
+        place = numbers_of(found["place"], 0)
+        return _first_values(views, place + len(name) + 2, sure)
     values = lines.str.extract(key + r'("[^"\\]*"|[^ \t,}]+)', 1)
     sure &= (values != "null").fill_null(value=False).to_numpy()
     # A quoted value keeps its quotes until here, so that `""` is not missing.
     return values.str.strip_chars('"'), sure
 
 
-def _first_values(views: LineViews, key: str, sound: Mask) -> tuple[pl.Series, Mask]:
-    """Return the scalars behind the quoted key's first place in sound lines.
+def _first_values(views: LineViews, colon: Rows, sound: Mask) -> tuple[pl.Series, Mask]:
+    """Return the scalars behind the colons that should be in sound lines.
 
-    That is sure where a colon follows at once, so that it is no string value.
+    That is sure where there is one, so that what was found is no string value.
     """
-    place = views.lines.str.find(key, literal=True)
-    sure = sound & ~views.outside & place.is_not_null().to_numpy()
-    colon = np.where(sure, views.start + numbers_of(place, 0) + len(key), 0)
+    sure = sound & ~views.outside
+    colon = np.where(sure, views.start + colon, 0)
     sure &= views.raw[colon] == _COLON
     values, read = _values(views, colon + 1, sure)
-    # A field that is null may be there again.
-    return values, sure & read & values.is_not_null().to_numpy()
+    sure &= read
+    if values.null_count():
+        # A field that is null may be there again.
+        sure &= values.is_not_null().to_numpy()
+    return values, sure
 
 
 def _joined(texts: pl.Series) -> LineViews:
