@@ -120,7 +120,7 @@ def test_logfmt_columns_are_right_where_sure(lines, name):
 )
 def test_searched_logfmt_keys_are_right_where_sure(lines, name):
     """The same of the reader that searches lines where they lie."""
-    long = [f"{line} padding=to-lie-in-the-buffer" for line in lines]
+    long = [f"{line} padding=to-lie-in-the-buffer-and-long-enough" for line in lines]
     views = LineViews.of(pl.Series(long, dtype=pl.String))
     assert views is not None
     values, sure = KeySearch(views, name).values()
