@@ -26,6 +26,7 @@ class BlockPart:
         runs: the wanted runs; streams by position in `BlockFile.streams`.
         row_first, rows: int64, where each run lies in the block.
         min_ns, max_ns: bounds of what comes back, max inclusive.
+        lines_crc: uint32, the CRC-32C of the lines of each run.
         rows_max: at most this many rows come back, exactly so unless `is_cut`.
         line_bytes: bytes of the lines of these runs, before time cuts them.
         is_cut: whether some rows of the runs are outside the wanted time.
@@ -38,11 +39,25 @@ class BlockPart:
     runs: StreamRuns
     row_first: _Ints
     rows: _Ints
+    lines_crc: npt.NDArray[np.uint32]
     min_ns: int
     max_ns: int
     rows_max: int
     line_bytes: int
     is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TenantExtent:
+    """How much of a block file belongs to one tenant; bounds are inclusive."""
+
+    blocks: int
+    streams: int
+    rows: int
+    line_bytes: int
+    metadata_bytes: int
+    min_ns: int
+    max_ns: int
 
 
 class Selections:
@@ -120,5 +135,6 @@ def _parts(
             StreamRuns(runs["stream"][a:b], runs["min_ns"][a:b], runs["max_ns"][a:b]),
             runs["row_first"][a:b],
             runs["rows"][a:b],
+            runs["lines_crc"][a:b],
             *numbers,
         )

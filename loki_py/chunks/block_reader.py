@@ -4,7 +4,6 @@ Pure: bytes come from a buffer, a memory map as a rule; nothing is opened here.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loki_py.chunks import blocks
-from loki_py.chunks.block_parts import BlockPart, Selections, parts_of
+from loki_py.chunks.block_parts import BlockPart, Selections, TenantExtent, parts_of
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
+from loki_py.chunks.line_checks import LineChecks
 from loki_py.chunks.line_runs import LineRuns, selection_of_rows
 from loki_py.chunks.row_selection import RowSelection, cut_runs, select_rows
 from loki_py.chunks.tables import texts_of_lists
-from loki_py.encoding.framing import decode_frame
+from loki_py.encoding.framing import decode_frame, frame_at
 from loki_py.errors import BadMagic, CorruptData
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
@@ -45,20 +45,9 @@ _BLOCK_NUMBERS = [
     "min_ns",
     "max_ns",
     "has_rest",
+    "lines_head_bytes",
+    "lines_head_crc",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class TenantExtent:
-    """How much of a block file belongs to one tenant; bounds are inclusive."""
-
-    blocks: int
-    streams: int
-    rows: int
-    line_bytes: int
-    metadata_bytes: int
-    min_ns: int
-    max_ns: int
 
 
 class BlockFile:
@@ -223,7 +212,7 @@ class BlockFile:
         )
         line = None
         if columns.line:
-            lines = self._section(FrameKind.LINES, part.block).column(0)
+            lines = self._lines_of(part)
             viewed = joined or selection.rows is not None
             line = self._lines(selection, lines, viewed=viewed and columns.in_place)
         return self._batch(part, columns, selection, timestamp_ns, line)
@@ -237,7 +226,7 @@ class BlockFile:
         """
         if self.file_bytes > ROOT_BYTES_MAX:
             return None
-        lines = self._section(FrameKind.LINES, part.block).column(0)
+        lines = self._lines_of(part)
         return LineRuns.of(lines, self.buffer, part.row_first, part.rows)
 
     def read_rows(
@@ -339,6 +328,23 @@ class BlockFile:
         metadata = {n: selection.of_column(section[prefix + n]) for n in names}
         rest = section[blocks.REST_FIELD.name] if has_rest else None
         return metadata, None if rest is None else selection.of_column(rest)
+
+    def _lines_of(self, part: BlockPart) -> "pa.LargeStringArray":
+        """Return the lines of the block, of which only the part's may be used."""
+        block = part.block
+        checks = LineChecks(
+            int(self._blocks["lines_head_bytes"][block]),
+            int(self._blocks["lines_head_crc"][block]),
+            part.lines_crc,
+        )
+        of_bytes = int(self._blocks["line_bytes"][block])
+        if not checks.are_less(len(part.rows), part.line_bytes, of_bytes=of_bytes):
+            return self._section(FrameKind.LINES, block).column(0)
+        offset = int(self._blocks["lines_offset"][block])
+        frame, _ = frame_at(self.buffer, offset, seed=self._seed)
+        if frame.kind != FrameKind.LINES:
+            raise BadMagic(f"frame at byte {offset} has kind {frame.kind}")
+        return checks.lines_of(frame.payload, part.row_first, part.rows)
 
     def _section(self, kind: FrameKind, block: int) -> "pa.RecordBatch":
         if kind is FrameKind.METADATA:

@@ -8,10 +8,13 @@ import pyarrow as pa
 
 from loki_py.chunks import blocks
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
+from loki_py.chunks.line_checks import LineChecks
 from loki_py.encoding.checksum import Buffer
 from loki_py.encoding.framing import encode_frame, frame_bytes
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
+
+_RUNS_WITHOUT_CHECKS = pa.schema(list(blocks.RUNS_SCHEMA)[:-1])
 
 _Ints = npt.NDArray[np.int64]
 
@@ -67,6 +70,7 @@ class _Directory:
         self._series: list[tuple[int, LabelSet]] = []
         self._blocks: list[dict[str, object]] = []
         self._runs: list[pa.RecordBatch] = []
+        self._runs_crcs: list[npt.NDArray[np.uint32]] = []
 
     def add_tenant(self, tenant: str, batch: EntryBatch, starts: list[int]) -> None:
         """Number the batch's streams and note their runs.
@@ -114,19 +118,37 @@ class _Directory:
         )
         if columns:
             yield self._section(FrameKind.METADATA, pa.record_batch(columns, schema))
-        yield self._section(
+        kind, payload = self._section(
             FrameKind.LINES, pa.record_batch([batch.line], blocks.LINES_SCHEMA)
         )
+        self._note_line_checks(payload)
+        yield kind, payload
+
+    def _note_line_checks(self, payload: "pa.Buffer") -> None:
+        """Note the checksums of the lines of each run of the block added last."""
+        block = len(self._blocks) - 1
+        runs = self._runs[-1]
+        first, end = np.searchsorted(runs["block"].to_numpy(), [block, block + 1])
+        runs = runs.slice(first, end - first)
+        checks = LineChecks.of(
+            payload, runs["row_first"].to_numpy(), runs["rows"].to_numpy()
+        )
+        self._blocks[-1]["lines_head_bytes"] = checks.head_bytes
+        self._blocks[-1]["lines_head_crc"] = checks.head_crc
+        self._runs_crcs.append(checks.runs)
 
     def encode(self) -> list[Buffer]:
         """Return the payload of the footer."""
-        no_runs = pa.RecordBatch.from_pylist([], blocks.RUNS_SCHEMA)
+        no_runs = pa.RecordBatch.from_pylist([], _RUNS_WITHOUT_CHECKS)
+        crcs = np.concatenate([np.zeros(0, np.uint32), *self._runs_crcs])
         return blocks.encode_footer(
             [
                 pa.record_batch([self._tenants], blocks.TENANTS_SCHEMA),
                 _series_of(self._series),
                 pa.RecordBatch.from_pylist(self._blocks, blocks.BLOCKS_SCHEMA),
-                pa.concat_batches([no_runs, *self._runs]),
+                pa.concat_batches([no_runs, *self._runs]).append_column(
+                    blocks.RUNS_SCHEMA.field("lines_crc"), pa.array(crcs)
+                ),
             ]
         )
 
@@ -170,7 +192,7 @@ def _runs_of(
             batch.timestamp_ns[starts + rows - 1],
             np.add.reduceat(batch.line_bytes(), starts),
         ],
-        blocks.RUNS_SCHEMA,
+        _RUNS_WITHOUT_CHECKS,
     )
 
 

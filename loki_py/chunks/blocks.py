@@ -1,6 +1,6 @@
 """Block files: their bytes, and the header that both twins share.
 
-Format (docs/formats/blocks.md, version 1), numbers little-endian:
+Format (docs/formats/blocks.md, version 2), numbers little-endian:
 
     file     := preamble header section* footer trailer
     preamble := magic:u8[8] version:u32le crc:u32le
@@ -24,7 +24,9 @@ Pure: writing to a temporary name, fsync, rename and mapping are the caller's.
 
 Invariants:
 - The trailer is written last: a file without a good one is torn as a whole.
-- Every byte is covered by a checksum that is compared before the byte is used.
+- Every byte is covered by a checksum that is compared before the byte is used:
+  that of its section, or, of lines, those of what stands before them and of the
+  runs that are wanted.
 """
 
 import struct
@@ -40,7 +42,7 @@ from loki_py.errors import BadChecksum, BadMagic, TruncatedData, UnknownVersion
 from loki_py.model.batch import REST_TYPE
 
 MAGIC = b"LOKIBLK\n"
-VERSION = 1
+VERSION = 2
 TRAILER_MAGIC = 0x4B4C425A
 
 BLOCK_BYTES = 1 << 20
@@ -48,6 +50,9 @@ BLOCK_BYTES = 1 << 20
 
 BLOCK_ROWS_MAX = 1 << 16
 """Rows of a block, however short its lines are."""
+
+RUN_CHECKED_BYTES = 4 << 10
+"""Runs of a block have checksums where their lines have so many bytes on average."""
 
 FRAMES_SEED_OF_HEADER = 0
 
@@ -97,6 +102,8 @@ BLOCKS_SCHEMA = pa.schema(
         ("max_ns", pa.int64()),
         ("metadata_names", pa.list_(pa.large_string())),
         ("has_rest", pa.bool_()),
+        ("lines_head_bytes", pa.uint64()),
+        ("lines_head_crc", pa.uint32()),
     ]
 )
 RUNS_SCHEMA = pa.schema(
@@ -108,6 +115,7 @@ RUNS_SCHEMA = pa.schema(
         ("min_ns", pa.int64()),
         ("max_ns", pa.int64()),
         ("line_bytes", pa.int64()),
+        ("lines_crc", pa.uint32()),
     ]
 )
 FOOTER_SCHEMAS = [TENANTS_SCHEMA, SERIES_SCHEMA, BLOCKS_SCHEMA, RUNS_SCHEMA]

@@ -106,6 +106,25 @@ def decode_frame(buffer: Buffer, offset: int, *, seed: int) -> Frame:
         BadChecksum: header or payload changed; `iter_frames_or_damage` goes on
             behind either.
     """
+    frame, payload_crc = frame_at(buffer, offset, seed=seed)
+    start = offset + FRAME_HEADER_BYTES
+    found = crc32c(buffer.slice(start, frame.end - start))
+    if found != payload_crc:
+        raise BadChecksum(
+            f"frame at byte {offset} has checksum {found:08x}, not {payload_crc:08x}"
+        )
+    return frame
+
+
+def frame_at(buffer: Buffer, offset: int, *, seed: int) -> tuple[Frame, int]:
+    """Return the frame that starts at `offset`, and what its payload's CRC should be.
+
+    For readers that have checksums of parts of the payload, and compare those.
+
+    Raises:
+        TruncatedData: the buffer ends inside the frame.
+        BadChecksum: the header changed.
+    """
     length, kind, payload_crc = _checked_header(buffer, offset, seed=seed)
     start, end = offset + FRAME_HEADER_BYTES, offset + frame_bytes(length)
     if end > len(buffer):
@@ -113,12 +132,7 @@ def decode_frame(buffer: Buffer, offset: int, *, seed: int) -> Frame:
             f"frame at byte {offset} wants {end - offset} bytes, "
             f"{len(buffer) - offset} remain"
         )
-    found = crc32c(buffer.slice(start, end - start))
-    if found != payload_crc:
-        raise BadChecksum(
-            f"frame at byte {offset} has checksum {found:08x}, not {payload_crc:08x}"
-        )
-    return Frame(offset, kind, buffer.slice(start, length), end)
+    return Frame(offset, kind, buffer.slice(start, length), end), payload_crc
 
 
 def iter_frames(buffer: Buffer, *, offset: int = 0, seed: int) -> Iterator[Frame]:

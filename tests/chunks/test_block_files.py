@@ -8,7 +8,7 @@ from fakes.entry_batches import batch_of, entry_rows, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_py.chunks import blocks
+from loki_py.chunks import blocks, line_checks
 from loki_py.chunks.block_reader import BlockFile
 from loki_py.chunks.block_writer import encode_block_file
 from loki_py.chunks.blocks import BlockFileHeader
@@ -177,10 +177,10 @@ def test_longer_file_is_refused():
 
 
 def test_unknown_version_is_refused():
-    preamble = blocks._PREAMBLE.pack(blocks.MAGIC, 2)
+    preamble = blocks._PREAMBLE.pack(blocks.MAGIC, 3)
     crc = blocks._U32.pack(blocks.crc32c(preamble))
 
-    with pytest.raises(UnknownVersion, match="version 2; known is 1"):
+    with pytest.raises(UnknownVersion, match="version 3; known is 2"):
         opened(preamble + crc + SMALL[blocks.PREAMBLE_BYTES :])
 
 
@@ -232,6 +232,63 @@ def test_flipped_bit_of_header_footer_or_trailer_refuses_the_file(nightly):
             changed[position] ^= 1 << bit
             with pytest.raises(CorruptData):
                 opened(bytes(changed))
+
+
+LONG = [(A, t, f"line {t} of a") for t in range(40)] + [
+    (B, t, f"b's line {t}") for t in range(40)
+]
+
+
+def file_of_long_runs(monkeypatch):
+    """A block in which each stream's lines are worth a checksum of their own."""
+    monkeypatch.setattr(blocks, "RUN_CHECKED_BYTES", 1)
+    monkeypatch.setattr(line_checks, "CHECK_COST_BYTES", -1000)
+    return encoded([("t1", batch_of(LONG))])
+
+
+def only(file, labels):
+    return np.array([dict(s.pairs) == labels for s in file.streams("t1")])
+
+
+def test_lines_of_other_streams_may_be_damaged(monkeypatch):
+    """A few streams of a block are checked alone: what is read is right, or refused."""
+    data = file_of_long_runs(monkeypatch)
+    start = int(opened(data)._blocks["lines_offset"][0])
+    served = dict.fromkeys("ab", 0)
+    for position in range(start, blocks.decode_trailer(pa.py_buffer(data))):
+        changed = bytearray(data)
+        changed[position] ^= 1 << position % 8
+        file = opened(bytes(changed))
+        for labels in (A, B):
+            try:
+                found = rows_read(file, "t1", wanted=only(file, labels))
+            except BadChecksum:
+                continue
+            assert [row[2] for row in found] == [r[2] for r in LONG if r[0] == labels]
+            served[labels["app"]] += 1
+
+    total = {a: sum(len(r[2]) for r in LONG if r[0]["app"] == a) for a in "ab"}
+    assert total["b"] <= served["a"] < total["b"] + 16
+    assert total["a"] <= served["b"] < total["a"] + 16
+
+
+def test_damaged_line_that_is_only_searched_is_noticed(monkeypatch):
+    data = bytearray(file_of_long_runs(monkeypatch))
+    data[data.index(b"line 7 of a")] ^= 1
+    file = opened(bytes(data))
+    a, b = (file.select("t1", only(file, x), **ALL_TIME)[0] for x in (A, B))
+
+    with pytest.raises(BadChecksum, match="lines from row"):
+        file.line_runs(a)
+    assert file.line_runs(b) is not None
+
+
+def test_short_runs_have_no_checksums_of_their_own():
+    """To compute them would cost more than it saves."""
+    file = opened(encoded([("t1", batch_of(LONG))]))
+
+    assert file._blocks["lines_head_bytes"].tolist() == [0]
+    assert not file._runs["lines_crc"].any()
 
 
 def _readable(file):
