@@ -43,9 +43,11 @@ class Evaluator(Protocol):
 
     Attributes:
         rows_kept: entries added so far that survived the pipeline.
+        by_line: whether it may look at lines one by one, and so be slow.
     """
 
     rows_kept: int
+    by_line: bool
 
     def map(self, batch: EntryBatch) -> Any:
         """Return the partial result of a batch; called on worker threads."""

@@ -18,6 +18,8 @@ from loki_py.logql.question import LeafQuestion
 from loki_py.model.scan import LocalUnit, ReadStats, Scan, ScanUnit
 from loki_py.querier.fairness import FairQueue
 from loki_py.querier.leaf_run import (
+    MAP_ROWS_FIRST,
+    MAP_ROWS_FIRST_BY_LINE,
     Evaluator,
     LeafRun,
     ReadWatch,
@@ -107,20 +109,21 @@ class QueryExecutor:
         stops_early: bool,
         partial_allowed: bool = False,
         question: LeafQuestion | None = None,
+        by_line: bool = True,
     ) -> LeafOutcome:
         """Read and evaluate the units; the evaluator holds the result.
 
         Args:
-            units: free of duplicates, see `merge`.
-            scan: what the units were selected for.
+            units: free of duplicates, see `merge`; selected for `scan`.
             evaluator: takes the batches.
             watch: told what each unit cost; may end the query.
             stops_early: whether a few of the newest (oldest) rows suffice:
                 little is then read ahead.
-            partial_allowed: whether data that cannot be read becomes a
-                warning instead of an error.
+            partial_allowed: whether data that cannot be read becomes a warning.
             question: what the evaluator answers; units elsewhere that know the
                 plan of it are evaluated there.
+            by_line: whether the evaluator may look at lines one by one, so that
+                few are given to it at once until it is known how long they take.
 
         Raises: DataUnreadable, Unavailable, and what `watch` and the evaluator
             raise.
@@ -130,6 +133,7 @@ class QueryExecutor:
             ahead_max=self._workers
             * (AHEAD_PER_WORKER_EARLY if stops_early else AHEAD_PER_WORKER),
             alone_max=_alone_max(units, evaluator, stops_early=stops_early),
+            map_rows_first=MAP_ROWS_FIRST_BY_LINE if by_line else MAP_ROWS_FIRST,
             cut_small=stops_early,
             partial_allowed=partial_allowed,
         )

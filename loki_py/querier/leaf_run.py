@@ -35,8 +35,14 @@ MAP_NS = 25_000_000
 """How long the evaluation of some rows should take: a query that is given up goes on
 until then."""
 
-MAP_ROWS_FIRST, MAP_ROWS_MIN = 4_096, 512
-"""Rows that are evaluated at once before it is known how long they take; the least."""
+MAP_ROWS_FIRST = 65_536
+"""Rows that are evaluated at once before it is known how long they take."""
+
+MAP_ROWS_FIRST_BY_LINE = 4_096
+"""The same where lines may be looked at one by one."""
+
+MAP_ROWS_MIN = 512
+"""Rows that are evaluated at once at least, however long they take."""
 
 PIECE_ROWS_MAX = 100_000
 """A large unit of more rows is cut before it is read, whatever the query."""
@@ -88,6 +94,7 @@ class RunPolicy:
         workers: slices that may be at work at once.
         ahead_max: units begun but not added; small where the leaf stops early.
         alone_max: units that one thread reads before others join it.
+        map_rows_first: rows that are evaluated at once at first.
         cut_small: whether large units are cut as small as they can be, for
             leaves that want the newest few rows.
         partial_allowed: whether the answer may miss data that cannot be read.
@@ -96,6 +103,7 @@ class RunPolicy:
     workers: int
     ahead_max: int
     alone_max: int = 0
+    map_rows_first: int = MAP_ROWS_FIRST
     cut_small: bool = False
     partial_allowed: bool = False
 
@@ -138,7 +146,7 @@ class LeafRun:
     _ready: dict[int, Sequence[Any]] = field(default_factory=dict)
     _cutting: int = 0
     _running: int = 0
-    _map_rows: int = MAP_ROWS_FIRST
+    _map_rows: int = 0
     _adding: bool = False
     _stopped: bool = False
     _error: BaseException | None = None
@@ -146,6 +154,7 @@ class LeafRun:
     def start(self, units: Sequence[ScanUnit]) -> None:
         """Begin; returns at once."""
         self.done.set_running_or_notify_cancel()
+        self._map_rows = self.policy.map_rows_first
         with self._lock:
             for unit in units:
                 self._push(unit, whole=False)

@@ -61,6 +61,7 @@ class ServedLeaves:
             told,
             watch=_Watch(rows_max),
             stops_early=isinstance(plan, LogPlan),
+            by_line=leaf.evaluator.by_line,
         )
         if told.rows_count > ROWS_AT_ONCE_MAX:
             await self._executor.call(told.end)

@@ -223,6 +223,7 @@ class Querier:
                 stops_early=asked.is_log,
                 partial_allowed=self._partial_allowed,
                 question=question,
+                by_line=leaf.evaluator.by_line,
             )
             return selected, outcome
 

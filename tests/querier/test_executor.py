@@ -20,7 +20,7 @@ from loki_py.model.scan import (
 )
 from loki_py.querier.executor import UNITS_ALONE, QueryExecutor
 from loki_py.querier.fairness import FairQueue
-from loki_py.querier.leaf_run import MAP_ROWS_FIRST
+from loki_py.querier.leaf_run import MAP_ROWS_FIRST_BY_LINE
 
 STREAMS = [LabelSet.of({"app": "api"})]
 NEWEST = Scan((), 0, 10_000)
@@ -431,7 +431,7 @@ class Held(Newest):
 async def test_rows_of_a_unit_are_not_evaluated_when_the_query_is_given_up(executor):
     """However large the unit: no more than the rows at work."""
     evaluator = Held()
-    large = unit_at(0, rows=10 * MAP_ROWS_FIRST)
+    large = unit_at(0, rows=10 * MAP_ROWS_FIRST_BY_LINE)
     asked = asyncio.create_task(run(executor, [large], evaluator))
     await asyncio.to_thread(evaluator.began.wait, 60)
     asked.cancel()
@@ -448,6 +448,8 @@ async def test_large_units_are_evaluated_whole(executor):
     """In parts that come in order, without a row twice or missing."""
     evaluator = Newest()
     scan = Scan((), 0, 10**6, newest_first=False)
-    await run(executor, [unit_at(0, rows=10 * MAP_ROWS_FIRST + 1)], evaluator, scan)
+    await run(
+        executor, [unit_at(0, rows=10 * MAP_ROWS_FIRST_BY_LINE + 1)], evaluator, scan
+    )
 
-    assert sorted(evaluator.added) == list(range(10 * MAP_ROWS_FIRST + 1))
+    assert sorted(evaluator.added) == list(range(10 * MAP_ROWS_FIRST_BY_LINE + 1))

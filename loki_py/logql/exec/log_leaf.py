@@ -68,6 +68,7 @@ class LogEvaluator:
         self._held_rows = 0
         self._cutoff_ns: int | None = None
         self.rows_kept = 0
+        self.by_line = self._filtering.by_line
 
     def map(self, batch: EntryBatch) -> LogPartial:
         """Return the rows that survive and may be among the result; thread-safe."""

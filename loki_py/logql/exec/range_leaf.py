@@ -118,6 +118,7 @@ class RangeEvaluator:
     ) -> None:
         self.columns = pipeline.columns
         self.rows_kept = 0
+        self.by_line = pipeline.by_line
         self._pipeline = pipeline
         self._samples = samples
         self._windows = windows

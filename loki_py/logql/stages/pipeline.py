@@ -77,6 +77,7 @@ STAGES: dict[type, StageKind] = {
 
 
 _EXTRACTING = ast.JsonParser | ast.LogfmtParser | ast.UnpackParser
+_BY_LINE = ast.LineFormat | ast.LabelFormat | ast.UnpackParser | ast.Decolorize
 
 
 class Pipeline:
@@ -86,6 +87,7 @@ class Pipeline:
         columns: what a reader must load for it.
         extracts_all: whether some parser extracts every label of a line.
         is_empty: whether there are no stages, so that every row survives.
+        by_line: whether a stage may look at lines one by one, and so be slow.
     """
 
     def __init__(self, stages: Sequence[ast.Stage], wants: Wants) -> None:
@@ -116,6 +118,9 @@ class Pipeline:
         self._stages = applied[::-1]
         parses = any(isinstance(stage, _EXTRACTING) for stage in stages)
         self.extracts_all = parses and wants.labels is None
+        self.by_line = self.extracts_all or any(
+            isinstance(stage, _BY_LINE) for stage in stages
+        )
         self._reads_line = wants.line
         names = wants.labels
         # Whether a stored name is taken decides what a parsed label is called.
