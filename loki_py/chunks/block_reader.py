@@ -66,9 +66,11 @@ class BlockFile:
         self.file_bytes = len(buffer)
         footer_offset = blocks.decode_trailer(buffer)
         self.header: BlockFileHeader
-        self.header, self._seed = blocks.decode_header(buffer)
+        self.header, self._seed, version = blocks.decode_header(buffer)
         payload = self._payload(FrameKind.FOOTER, footer_offset)
-        tenants, series, directory, runs = blocks.decode_footer(payload)
+        tenants, series, directory, runs = blocks.decode_footer(
+            payload, version=version
+        )
         self.tenants: tuple[str, ...] = tuple(tenants["tenant"].to_pylist())
         self._directory = directory
         self._blocks = _columns_of(directory, _BLOCK_NUMBERS)

@@ -1,6 +1,6 @@
 """Block files: their bytes, and the header that both twins share.
 
-Format (docs/formats/blocks.md, version 2), numbers little-endian:
+Format (docs/formats/blocks.md, version 2; 1 is read too), numbers little-endian:
 
     file     := preamble header section* footer trailer
     preamble := magic:u8[8] version:u32le crc:u32le
@@ -33,6 +33,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
 import pyarrow as pa
 
 from loki_py.encoding.checksum import Buffer, crc32c
@@ -43,6 +44,7 @@ from loki_py.model.batch import REST_TYPE
 
 MAGIC = b"LOKIBLK\n"
 VERSION = 2
+VERSION_WITHOUT_LINE_CHECKS = 1
 TRAILER_MAGIC = 0x4B4C425A
 
 BLOCK_BYTES = 1 << 20
@@ -119,6 +121,8 @@ RUNS_SCHEMA = pa.schema(
     ]
 )
 FOOTER_SCHEMAS = [TENANTS_SCHEMA, SERIES_SCHEMA, BLOCKS_SCHEMA, RUNS_SCHEMA]
+LINE_CHECK_COLUMNS = {"lines_head_bytes", "lines_head_crc", "lines_crc"}
+"""What version 1 has not; read as 0, which stands for no checksums of runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,8 @@ def encode_header(header: BlockFileHeader) -> tuple[bytes, int]:
     return joined, crc32c(payload)
 
 
-def decode_header(buffer: "pa.Buffer") -> tuple[BlockFileHeader, int]:
-    """Return the header and the seed of the frames behind it.
+def decode_header(buffer: "pa.Buffer") -> tuple[BlockFileHeader, int, int]:
+    """Return the header, the seed of the frames behind it, and the file's version.
 
     Raises:
         TruncatedData, BadMagic, BadChecksum, UnknownVersion.
@@ -164,8 +168,11 @@ def decode_header(buffer: "pa.Buffer") -> tuple[BlockFileHeader, int]:
         raise BadMagic(f"block file starts with {magic!r}, not {MAGIC!r}")
     if crc32c(_PREAMBLE.pack(magic, version)) != crc:
         raise BadChecksum("preamble of block file changed")
-    if version != VERSION:
-        raise UnknownVersion(f"block file has version {version}; known is {VERSION}")
+    if version not in {VERSION_WITHOUT_LINE_CHECKS, VERSION}:
+        raise UnknownVersion(
+            f"block file has version {version}; known are "
+            f"{VERSION_WITHOUT_LINE_CHECKS} and {VERSION}"
+        )
     frame = decode_frame(buffer, PREAMBLE_BYTES, seed=FRAMES_SEED_OF_HEADER)
     if frame.kind != FrameKind.HEADER:
         raise BadMagic(f"header of block file has kind {frame.kind}")
@@ -173,7 +180,7 @@ def decode_header(buffer: "pa.Buffer") -> tuple[BlockFileHeader, int]:
     generation, segment_max = payload.u64le(), payload.u64le()
     ingester_id = payload.text(payload.u16le())
     header = BlockFileHeader(ingester_id, generation, segment_max)
-    return header, crc32c(frame.payload)
+    return header, crc32c(frame.payload), version
 
 
 def encode_trailer(*, footer_offset: int, footer_end: int) -> bytes:
@@ -213,8 +220,11 @@ def encode_footer(tables: "list[pa.RecordBatch]") -> list[Buffer]:
     return buffers
 
 
-def decode_footer(payload: "pa.Buffer") -> "list[pa.RecordBatch]":
+def decode_footer(payload: "pa.Buffer", *, version: int) -> "list[pa.RecordBatch]":
     """Return tenants, series, blocks and runs, not copied.
+
+    Args:
+        version: of the file.
 
     Raises:
         TruncatedData: the payload, whose checksum was good, is too short.
@@ -229,6 +239,17 @@ def decode_footer(payload: "pa.Buffer") -> "list[pa.RecordBatch]":
             raise TruncatedData(
                 f"footer part wants {length} bytes, {fields.remaining} remain"
             )
-        tables.append(pa.ipc.read_record_batch(payload.slice(start, length), schema))
+        stored = _stored_schema(schema, version)
+        table = pa.ipc.read_record_batch(payload.slice(start, length), stored)
+        for field in list(schema)[len(stored) :]:
+            nothing = np.zeros(len(table), field.type.to_pandas_dtype())
+            table = table.append_column(field, pa.array(nothing))
+        tables.append(table)
         offset = start + length + -length % 8
     return tables
+
+
+def _stored_schema(schema: "pa.Schema", version: int) -> "pa.Schema":
+    if version == VERSION:
+        return schema
+    return pa.schema([f for f in schema if f.name not in LINE_CHECK_COLUMNS])

@@ -180,7 +180,7 @@ def test_unknown_version_is_refused():
     preamble = blocks._PREAMBLE.pack(blocks.MAGIC, 3)
     crc = blocks._U32.pack(blocks.crc32c(preamble))
 
-    with pytest.raises(UnknownVersion, match="version 3; known is 2"):
+    with pytest.raises(UnknownVersion, match="version 3; known are 1 and 2"):
         opened(preamble + crc + SMALL[blocks.PREAMBLE_BYTES :])
 
 
@@ -281,6 +281,32 @@ def test_damaged_line_that_is_only_searched_is_noticed(monkeypatch):
     with pytest.raises(BadChecksum, match="lines from row"):
         file.line_runs(a)
     assert file.line_runs(b) is not None
+
+
+def test_file_of_version_1_is_read(monkeypatch):
+    """It has no checksums of runs: sections are compared as a whole."""
+    encode = blocks.encode_footer
+
+    def encode_without_checks(tables):
+        schemas = [blocks._stored_schema(t.schema, 1) for t in tables]
+        monkeypatch.setattr(blocks, "FOOTER_SCHEMAS", schemas)
+        return encode([t.select(s.names) for t, s in zip(tables, schemas, strict=True)])
+
+    with monkeypatch.context() as changed:
+        changed.setattr(blocks, "VERSION", 1)
+        changed.setattr(blocks, "encode_footer", encode_without_checks)
+        data = file_of_long_runs(monkeypatch)
+    monkeypatch.undo()
+    damaged = bytearray(data)
+    damaged[data.index(b"line 7 of a")] ^= 1
+
+    file = opened(data)
+
+    assert [row[2] for row in rows_read(file, "t1", wanted=only(file, A))] == [
+        line for labels, _, line in LONG if labels == A
+    ]
+    with pytest.raises(BadChecksum, match="frame at byte"):
+        rows_read(opened(bytes(damaged)), "t1", wanted=only(file, B))
 
 
 def test_short_runs_have_no_checksums_of_their_own():

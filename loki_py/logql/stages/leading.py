@@ -43,9 +43,11 @@ class SurvivingLines:
         self.is_dense = False
         self._needles = needles
         self._odd: Mask | None = None
-        chunks = LineChunks.of(column) if coarse and (literals or needles) else None
-        if chunks is not None:
+        chunks = LineChunks.of(column) if needles or (coarse and literals) else None
+        if chunks is not None and coarse:
             column = self._near(column, chunks, literals)
+        elif chunks is not None:
+            self._note_odd(chunks, chunks.holding(_ODD))
         self.lines = pl.Series(pl.from_arrow(column))
 
     def _near(
@@ -61,7 +63,7 @@ class SurvivingLines:
             odd = found[-1] | found[-2]
             for runs in found[len(literals) : len(sought)]:
                 keep &= runs | odd
-            self._odd = chunks.by_row(odd)
+            self._note_odd(chunks, found[-2:])
         if keep.mean() > NEAR_MAX:
             self.is_dense = True
             return column
@@ -71,6 +73,12 @@ class SurvivingLines:
         if is_viewed(column):
             return taken(column, self.rows)
         return column.take(pa.array(self.rows))
+
+    def _note_odd(self, chunks: LineChunks, found: Sequence[Mask]) -> None:
+        """Note which lines are near odd characters, where those are not all over."""
+        odd = np.logical_or.reduce(found)
+        if odd.mean() <= NEAR_MAX:
+            self._odd = chunks.by_row(odd)
 
     def test(self, tests: Sequence[Test], *, lines_read: bool) -> None:
         """Keep what passes the tests and may hold the needles.
