@@ -132,13 +132,15 @@ def _shown_extra(metadata: Labels, parsed: Labels) -> dict[str, dict[str, str]]:
 
 
 def _shown_matrix(matrix: Matrix) -> list[dict[str, Any]]:
-    seconds = np.array(seconds_of(matrix.timestamp_ns), dtype=object)
+    every = seconds_of(matrix.timestamp_ns)
+    seconds = np.array(every, dtype=object)
     texts = texts_of(matrix.values[matrix.present])
     ends = np.cumsum(matrix.present.sum(axis=1)).tolist()
     shown = []
     start = 0
     for row, (labels, end) in enumerate(zip(matrix.labels, ends, strict=True)):
-        times = seconds[matrix.present[row]].tolist()
+        present = matrix.present[row]
+        times = every if present.all() else seconds[present].tolist()
         values = list(zip(times, texts[start:end], strict=True))
         shown.append({"metric": dict(labels), "values": values})
         start = end

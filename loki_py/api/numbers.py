@@ -10,6 +10,7 @@ from loki_py.model.results import Floats, Indices
 
 _NAMED = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 _EXACT_MAX = 2.0**53
+_SAMPLE_VALUES = 512
 
 
 def texts_of(values: Floats) -> list[str]:
@@ -19,6 +20,22 @@ def texts_of(values: Floats) -> list[str]:
     """
     if len(values) == 0:
         return []
+    sample = values[:: max(len(values) // _SAMPLE_VALUES, 1)]
+    if len(values) > _SAMPLE_VALUES and len(np.unique(sample)) < len(sample) // 2:
+        return _repeated(values)
+    return _distinct(values)
+
+
+def _repeated(values: Floats) -> list[str]:
+    """Return the texts of values of which many are alike; each is made once."""
+    # By bits, so that 0 and -0 stay two.
+    bits = pa.array(np.ascontiguousarray(values).view(np.int64)).dictionary_encode()
+    made = _distinct(bits.dictionary.to_numpy().view(np.float64))
+    texts: list[str] = np.array(made, object)[bits.indices.to_numpy()].tolist()
+    return texts
+
+
+def _distinct(values: Floats) -> list[str]:
     with np.errstate(invalid="ignore"):
         whole = bool(np.all((np.abs(values) < _EXACT_MAX) & (values == values.round())))
     if whole and not np.any(np.signbit(values) & (values == 0)):

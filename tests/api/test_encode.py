@@ -134,6 +134,7 @@ def test_warnings_stand_beside_the_data():
 def test_numbers_have_no_exponent_and_the_fewest_digits(value, text):
     assert texts_of(np.array([value])) == [text]
     assert texts_of(np.array([value, 0.1])) == [text, "0.1"]
+    assert texts_of(np.array([value, 0.1, -0.0] * 700)) == [text, "0.1", "-0"] * 700
 
 
 def test_seconds_are_whole_where_they_can_be():
