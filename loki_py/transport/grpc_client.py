@@ -1,20 +1,17 @@
 """Call an ingester in another process: an `IngesterClient` over gRPC.
 
-Every call has a deadline. What goes wrong on the way, or in the other process
-without a word, is an `InstanceLost`; errors that the ingester raised are raised
-here as they were there.
+Every call has a deadline. Errors are those of `grpc_calls`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import grpc
-import msgspec
 
-from loki_py.errors import BodyTooLarge, CorruptData, LokiError
+from loki_py.errors import BodyTooLarge, CorruptData
 from loki_py.logql.question import LeafQuestion
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
@@ -30,6 +27,13 @@ from loki_py.transport.abc import (
     SurveyedSource,
 )
 from loki_py.transport.errors_on_wire import error_of
+from loki_py.transport.grpc_calls import (
+    answer_of,
+    check_cut_off,
+    decoded,
+    error_of_call,
+    method_of,
+)
 from loki_py.transport.partials import question_asked
 from loki_py.transport.pattern_source import HeldPatterns
 from loki_py.transport.remote_tail import RemoteFollowing
@@ -42,7 +46,7 @@ from loki_py.transport.session_calls import SessionCalls, cells_in, without_unit
 from loki_py.transport.tailing import Following
 from loki_py.wire import messages as wire
 from loki_py.wire.label_cache import LabelCache
-from loki_py.wire.messages import decode_message, encode_message
+from loki_py.wire.messages import encode_message
 from loki_py.wire.messages_batch import (
     decode_labels,
     encode_own,
@@ -67,11 +71,6 @@ RELEASE_S = 0.2
 """How long a session that ended may wait for others to be told of with it."""
 
 _S_PER_NS = 1e-9
-_REJECTIONS = msgspec.json.Decoder(wire.Rejection)
-_TEXTS = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer in time",
-    grpc.StatusCode.UNAVAILABLE: "not reached",
-}
 
 
 class PushEncoder:
@@ -124,8 +123,8 @@ class GrpcIngester(QuestionedSource, SurveyedSource):
         self._deadline_s = call_ns_max * _S_PER_NS
         self._message_bytes_max = message_bytes_max
         self._compares = compares
-        unary = partial(self._method, channel.unary_unary)
-        stream = partial(self._method, channel.unary_stream)
+        unary = partial(method_of, instance_id, channel.unary_unary)
+        stream = partial(method_of, instance_id, channel.unary_stream)
         self._push = unary(names.PUSH)
         self._select = unary(names.SELECT)
         self._read = stream(names.READ)
@@ -271,7 +270,7 @@ class GrpcIngester(QuestionedSource, SurveyedSource):
         """Follow it; see `EntryFeed.tail`."""
         asked = wire.TailAsked(tenant, matchers_asked(matchers))
         call = self._tail(encode_message(asked))
-        return RemoteFollowing(self.instance_id, call, self._labels, self._error_of)
+        return RemoteFollowing(self.instance_id, call, self._labels)
 
     async def flush(self) -> None:
         """Flush it; see `IngesterClient.flush`."""
@@ -309,11 +308,11 @@ class GrpcIngester(QuestionedSource, SurveyedSource):
         except TimeoutError:
             raise InstanceLost(self.instance_id, "no answer in time") from None
         except grpc.aio.AioRpcError as error:
-            raise self._error_of(error) from error
+            raise error_of_call(self.instance_id, error) from error
         except grpc.aio.UsageError as error:
             raise InstanceLost(self.instance_id, str(error)) from error
         except asyncio.CancelledError:
-            self._check_cut_off()
+            check_cut_off(self.instance_id)
             raise
         return found
 
@@ -337,50 +336,7 @@ class GrpcIngester(QuestionedSource, SurveyedSource):
             return
 
     async def _called(self, call: Awaitable[bytes]) -> bytes:
-        try:
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise self._error_of(error) from error
-        except grpc.aio.UsageError as error:
-            raise InstanceLost(self.instance_id, str(error)) from error
-        except asyncio.CancelledError:
-            self._check_cut_off()
-            raise
-
-    def _method(self, kind: Callable[[str], Any], name: str) -> Callable[..., Any]:
-        """Return a method of the channel; closed, it is a lost instance."""
-        method = kind(names.method_of(name))
-
-        def make(data: bytes, **bounds: float) -> Any:
-            try:
-                return method(data, **bounds)
-            except grpc.aio.UsageError as error:
-                raise InstanceLost(self.instance_id, str(error)) from error
-
-        return make
-
-    def _check_cut_off(self) -> None:
-        """Tell a call that the channel's closing cancelled from a cancelled task.
-
-        Raises: InstanceLost where nobody cancelled the task.
-        """
-        task = asyncio.current_task()
-        if task is None or not task.cancelling():
-            raise InstanceLost(self.instance_id, "the connection was closed")
+        return await answer_of(self.instance_id, call)
 
     def _decoded(self, data: bytes, kind: type[Any]) -> tuple[Any, memoryview]:
-        try:
-            return decode_message(data, kind)
-        except CorruptData as error:
-            raise InstanceLost(self.instance_id, str(error)) from error
-
-    def _error_of(self, error: "grpc.aio.AioRpcError") -> LokiError:
-        for key, value in error.trailing_metadata() or ():
-            if key == names.ERROR_KEY:
-                try:
-                    return error_of(_REJECTIONS.decode(value))
-                except msgspec.DecodeError:
-                    break
-        code, details = error.code(), error.details() or ""
-        what = _TEXTS.get(code, code.name.lower())
-        return InstanceLost(self.instance_id, f"{what}: {details[:200]}")
+        return decoded(self.instance_id, data, kind)

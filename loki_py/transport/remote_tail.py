@@ -5,16 +5,17 @@ following began, each later one brings a batch. Who reads slowly slows the
 sender, whose own queue has the bound.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import numpy as np
 import pyarrow as pa
 
-from loki_py.errors import CorruptData, LokiError
+from loki_py.errors import CorruptData
 from loki_py.model.batch import EntryBatch
 from loki_py.transport.abc import InstanceLost
+from loki_py.transport.grpc_calls import error_of_call
 from loki_py.transport.tailing import Arrivals
 from loki_py.wire.label_cache import LabelCache
 from loki_py.wire.messages import TailTold, decode_message, encode_message
@@ -55,20 +56,12 @@ class RemoteFollowing:
 
     Args:
         call: the call, already made.
-        error_of: what an error of the call means.
     """
 
-    def __init__(
-        self,
-        instance_id: str,
-        call: Any,
-        labels: LabelCache,
-        error_of: Callable[[Any], LokiError],
-    ) -> None:
+    def __init__(self, instance_id: str, call: Any, labels: LabelCache) -> None:
         self._instance_id = instance_id
         self._call = call
         self._labels = labels
-        self._error_of = error_of
 
     async def begun(self) -> None:
         """Return when the ingester said so.
@@ -85,7 +78,7 @@ class RemoteFollowing:
         try:
             data = await self._call.read()
         except grpc.aio.AioRpcError as error:
-            raise self._error_of(error) from error
+            raise error_of_call(self._instance_id, error) from error
         except grpc.aio.UsageError as error:
             raise InstanceLost(self._instance_id, str(error)) from error
         if data is grpc.aio.EOF:

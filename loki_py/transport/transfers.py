@@ -6,22 +6,19 @@ with the sender. Of a call that fails otherwise nobody knows; taken twice, chunk
 are duplicates, which reading drops.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import grpc
-import msgspec
-
-from loki_py.errors import BodyTooLarge, CorruptData, LokiError
+from loki_py.errors import BodyTooLarge, LokiError
 from loki_py.model.batch import EntryBatch
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import InstanceLost
 from loki_py.transport.errors_on_wire import error_of, rejection_of
+from loki_py.transport.grpc_calls import answer_of, decoded, method_of
 from loki_py.transport.tenants import check_tenant
 from loki_py.transport.transfer_target import TransferTarget
 from loki_py.wire.label_cache import LabelCache
-from loki_py.wire.messages import Rejection, decode_message, encode_message
+from loki_py.wire.messages import decode_message, encode_message
 from loki_py.wire.messages_batch import (
     decode_batch,
     decode_labels,
@@ -29,8 +26,6 @@ from loki_py.wire.messages_batch import (
     shape_of,
 )
 from loki_py.wire.messages_transfer import TransferAnswered, TransferAsked
-
-_REJECTIONS = msgspec.json.Decoder(Rejection)
 
 
 class TransferClient:
@@ -45,7 +40,7 @@ class TransferClient:
         message_bytes_max: int,
     ) -> None:
         self._instance_id = instance_id
-        self._call = channel.unary_unary(names.method_of(names.TRANSFER))
+        self._call = method_of(instance_id, channel.unary_unary, names.TRANSFER)
         self._call_s_max = call_s_max
         self._message_bytes_max = message_bytes_max
 
@@ -64,30 +59,13 @@ class TransferClient:
                 f"transfer is {len(data)} bytes between components; limit is "
                 f"{self._message_bytes_max}"
             )
+        call = self._call(data, timeout=self._call_s_max)
+        answered = await answer_of(self._instance_id, call)
+        told, _ = decoded(self._instance_id, answered, TransferAnswered)
         try:
-            answered = await self._call(data, timeout=self._call_s_max)
-            told, _ = decode_message(answered, TransferAnswered)
             return {positions[each.stream]: error_of(each) for each in told.refused}
-        except grpc.aio.AioRpcError as error:
-            raise self._error_of(error) from error
-        except (grpc.aio.UsageError, CorruptData, IndexError) as error:
+        except IndexError as error:
             raise InstanceLost(self._instance_id, str(error)) from error
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or not task.cancelling():
-                why = "the connection was closed"
-                raise InstanceLost(self._instance_id, why) from None
-            raise
-
-    def _error_of(self, error: "grpc.aio.AioRpcError") -> LokiError:
-        for key, value in error.trailing_metadata() or ():
-            if key == names.ERROR_KEY:
-                try:
-                    return error_of(_REJECTIONS.decode(value))
-                except msgspec.DecodeError:
-                    break
-        what = f"{error.code().name.lower()}: {(error.details() or '')[:200]}"
-        return InstanceLost(self._instance_id, what)
 
 
 async def answer_transfer(

@@ -28,6 +28,7 @@ from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport import grpc_names as names
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer
+from loki_py.transport.grpc_calls import error_of_call
 from loki_py.transport.grpc_names import RECONNECT_MS_MIN
 from loki_py.transport.pool import IngesterPool
 from loki_py.transport.remote_units import counts_of
@@ -242,7 +243,7 @@ async def test_tenant_that_can_be_none_is_refused():
 
 async def test_message_of_another_version_is_refused_with_a_clear_text():
     """A newer peer learns why it is not understood."""
-    async with served(FakeIngester()) as (client, server):
+    async with served(FakeIngester()) as (_, server):
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
         call = channel.unary_unary(names.method_of(names.PUSH))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -250,7 +251,9 @@ async def test_message_of_another_version_is_refused_with_a_clear_text():
         await channel.close()
 
     assert refused.value.details() == "message has version 2; this program knows 1"
-    assert isinstance(client._error_of(refused.value), Exception)
+    error = error_of_call("i-1", refused.value)
+    assert isinstance(error, Unavailable)
+    assert str(error) == refused.value.details()
     assert UnknownVersion.__name__ in str(refused.value.trailing_metadata())
 
 
