@@ -1,10 +1,11 @@
 """Send what an ingester held to the instances that own its streams after it.
 
 An entry that a quorum stored, the leaving instance in it, is stored by as many
-again once its next owner has it: who owned the stream with the leaving instance
-and owns it without is not asked. Of a stream that others own by now, because the
-ring has changed since, all owners get the entries. What one of them does not take
-counts as not taken.
+again once its next owner has it: who owned the stream beside the leaving instance
+and owns it without is not asked. Those who leave too, or are silent, count as
+former owners: who owns a stream only because of that may not have its entries. Of
+a stream that others own by now, because the ring has changed since, all owners get
+the entries. What one of them does not take counts as not taken.
 """
 
 import asyncio
@@ -15,10 +16,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from loki_py.errors import LokiError, ReceiverBusy, ReceiverLocked
+from loki_py.errors import (
+    LokiError,
+    ReceiverBusy,
+    ReceiverLocked,
+    RequestRejected,
+)
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import token_of
-from loki_py.ring.desc import InstanceDesc
+from loki_py.ring.desc import InstanceDesc, RingDesc
 from loki_py.ring.lookup import NOBODY, Replicas, ReplicaTable, Tokens, build_table
 from loki_py.ring.settings import RingSettings
 from loki_py.ring.watcher import backoff_s
@@ -38,6 +44,9 @@ class OwnersRing(Protocol):
 
     @property
     def settings(self) -> RingSettings: ...
+
+    @property
+    def ring(self) -> RingDesc: ...
 
     def writable(self) -> Sequence[InstanceDesc]: ...
 
@@ -108,7 +117,8 @@ def _new_owners(
 class NextOwners:
     """The successors of a leaving instance; see `ingester.handover.Successors`.
 
-    Who is locked is not asked again; who is busy a few times, in growing intervals.
+    Who is busy is asked a few times, in growing intervals. Who is locked or lost, or
+    stays busy, is not asked again: leaving ends soon, whatever others do.
 
     Args:
         target_of: whom to hand chunks to for an instance.
@@ -130,18 +140,19 @@ class NextOwners:
         self._target_of = target_of
         self._leaving = leaving
         self._pause_s = pause_s
-        self._locked: set[str] = set()
+        self._given_up: set[str] = set()
 
     async def store(self, tenant: str, batch: EntryBatch) -> Flags:
         """Return by position in `streams` which every next owner has on disk."""
         own = self._leaving()
         others = [i for i in self._ring.writable() if i.instance_id != own.instance_id]
+        former = {**self._ring.ring.instances, own.instance_id: own}
         tokens = np.array([token_of(tenant, s) for s in batch.streams], np.uint32)
         shipment = shipment_of(
             batch,
             tokens,
             leaving=own.instance_id,
-            before=self._table(*others, own),
+            before=self._table(*former.values()),
             after=self._table(*others),
         )
         is_stored: Flags = ~shipment.homeless
@@ -161,22 +172,23 @@ class NextOwners:
         target = self._target_of(parcel.instance)
         everything: list[int] = np.unique(parcel.batch.stream).tolist()
         for number in range(1, BUSY_TRIES_MAX + 1):
-            if name in self._locked:
-                break
+            if name in self._given_up:
+                return everything
             try:
-                refused = await target.transfer(sender, tenant, parcel.batch)
+                return list(await target.transfer(sender, tenant, parcel.batch))
             except ReceiverBusy as error:
                 _log.info("receiver is busy", ingester=name, reason=str(error))
                 if number < BUSY_TRIES_MAX:
                     await asyncio.sleep(self._pause_s(number))
             except ReceiverLocked as error:
                 _log.warning("receiver is locked", ingester=name, reason=str(error))
-                self._locked.add(name)
+                break
             except LokiError as error:
                 _log.warning("transfer failed", ingester=name, reason=str(error))
+                if isinstance(error, RequestRejected):
+                    return everything
                 break
-            else:
-                return list(refused)
+        self._given_up.add(name)
         return everything
 
     def _table(self, *instances: InstanceDesc) -> ReplicaTable:

@@ -1,15 +1,16 @@
 """Next owners: who gets the streams of an instance that leaves, and no one else."""
 
 import numpy as np
+import pytest
 from fakes.ingesters import FakeIngester, batch_of, rows_of
-from fakes.rings import joined
+from fakes.rings import joined, ring_of
 
 from loki_py.distributor.next_owners import (
     BUSY_TRIES_MAX,
     NextOwners,
     shipment_of,
 )
-from loki_py.errors import NotOwner, ReceiverBusy, ReceiverLocked
+from loki_py.errors import BodyTooLarge, NotOwner, ReceiverBusy, ReceiverLocked
 from loki_py.model.labels import token_of
 from loki_py.ring.lookup import build_table
 from loki_py.ring.settings import RingSettings
@@ -55,6 +56,12 @@ class Leaving:
             chunk_bytes_max=1,
             pause_s=lambda _: 0,
         )
+
+        self.leaving_too = []
+
+    @property
+    def ring(self):
+        return ring_of(self.own, *self.others, *self.leaving_too)
 
     def writable(self):
         return self.others
@@ -165,13 +172,60 @@ async def test_receiver_that_stays_busy_is_given_up():
     assert leaving.arrived() == []
 
 
-async def test_locked_receiver_is_not_asked_again():
+@pytest.mark.parametrize(
+    ("answers", "asked_count"),
+    [
+        ([ReceiverLocked("leaving")], 1),
+        ([InstanceLost("ingester-1", "no answer in time")], 1),
+        ([ReceiverBusy("later")] * BUSY_TRIES_MAX, BUSY_TRIES_MAX),
+    ],
+    ids=["locked", "lost", "busy"],
+)
+async def test_receiver_that_is_given_up_is_not_asked_again(answers, asked_count):
+    """Leaving does not wait for it once for every block."""
     leaving = Leaving(4)
     held = leaving.held()
     for receiver in leaving.receivers.values():
-        receiver.answers = [ReceiverLocked("leaving")]
+        receiver.answers = list(answers)
 
     for _ in range(2):
         assert not (await leaving.owners.store("t", held))[held.stream].any()
 
-    assert {len(i.senders) for i in leaving.receivers.values()} == {1}
+    assert {len(i.senders) for i in leaving.receivers.values()} == {asked_count}
+
+
+async def test_receiver_is_asked_again_after_a_chunk_that_is_too_large():
+    leaving = Leaving(4)
+    held = leaving.held()
+    for receiver in leaving.receivers.values():
+        receiver.answers = [BodyTooLarge("limit is 100")]
+
+    assert not (await leaving.owners.store("t", held))[held.stream].any()
+    assert (await leaving.owners.store("t", held))[held.stream].all()
+
+
+async def test_two_that_leave_at_once_give_to_all_who_did_not_own_before():
+    """A third has it at best: the two may have been the quorum."""
+    leaving = Leaving(6)
+    held = leaving.held()
+    leaving.leaving_too = [leaving.others.pop()]
+    everybody = table_of([leaving.own, *leaving.others, *leaving.leaving_too])
+    after = table_of(leaving.others)
+
+    stored = await leaving.owners.store("t", held)
+
+    assert stored[held.stream].all()
+    got_by = {}
+    for name, receiver in leaving.receivers.items():
+        for row in receiver.taken.held("t"):
+            got_by.setdefault(row[0], set()).add(name)
+    sizes = set()
+    for number in np.unique(held.stream).tolist():
+        labels = held.streams[number]
+        token = token_of("t", labels)
+        former = {i.instance_id for i in everybody.owners_of(token)}
+        owners = {i.instance_id for i in after.owners_of(token)}
+        wanted = owners - former
+        assert got_by[labels.text] == wanted
+        sizes.add(len(wanted))
+    assert sizes == {1, 2}
