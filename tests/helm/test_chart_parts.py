@@ -64,6 +64,8 @@ def test_gateway_leads_to_services_that_exist(name):
     for service, port in upstreams.values():
         ports = named(name, "Service", service)["spec"]["ports"]
         assert port in {each["port"] for each in ports}
+    # The backend runs nothing that answers.
+    assert set(upstreams) == {"write", "read", "otlp"}
     assert upstreams["otlp"] == (upstreams["write"][0], 4317)
     assert text.count("grpc_set_header") in {0, text.count("proxy_set_header") - 3}
     assert "/flush" not in text

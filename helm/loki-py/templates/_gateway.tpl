@@ -48,7 +48,7 @@ http {
     default upgrade;
     "" "";
   }
-  {{- range $component := list "write" "read" "backend" }}
+  {{- range $component := list "write" "read" }}
   {{- include "loki-py.gatewayUpstream" (dict "root" $ "component" $component "upstream" $component "port" "3100") | nindent 2 }}
   {{- end }}
   {{- include "loki-py.gatewayUpstream" (dict "root" $ "component" "write" "upstream" "otlp" "port" "4317") | nindent 2 }}
@@ -74,9 +74,6 @@ http {
     location = /api/prom/push { proxy_pass http://write; }
     location = /otlp/v1/logs { proxy_pass http://write; }
     location = /v1/logs { proxy_pass http://write; }
-    location /loki/api/v1/delete { proxy_pass http://backend; }
-    location /loki/api/v1/rules { proxy_pass http://backend; }
-    location /prometheus/api/v1/ { proxy_pass http://backend; }
     location /loki/api/ { proxy_pass http://read; }
     location /api/prom/ { proxy_pass http://read; }
     location / { return 404; }
