@@ -1,6 +1,7 @@
 """What a plan makes of rows elsewhere is what it makes of them here."""
 
 import asyncio
+import os
 from dataclasses import replace
 
 import msgspec
@@ -17,6 +18,7 @@ from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.results import Streams
 from loki_py.model.scan import BatchUnit, ReadStats, TimedUnit
 from loki_py.model.shares import ALWAYS, Share
+from loki_py.querier.executor import AHEAD_PER_WORKER_EARLY
 from loki_py.querier.served_leaves import ServedLeaves
 from loki_py.querier.small_units import JoinedUnits
 from loki_py.querier.wrapped_unit import WrappedUnit
@@ -127,20 +129,20 @@ async def test_unit_of_which_times_suffice_is_not_read():
 
 
 async def test_units_behind_the_limit_are_left_unread():
-    """And the first is cut, since the newest of its rows may be enough."""
+    """Whatever is begun ahead, by as many threads as there are."""
     question = question_about('{app="a"}', limit=2)
-    batches = [batch_of(ROWS[at : at + 20]) for at in range(0, 100, 20)]
-    pieces = [BatchUnit(batch) for batch in batches[3:]]
-    newest = JoinedUnits(pieces[::-1])
+    pieces = [BatchUnit(batch_of(ROWS[at : at + 20])) for at in (80, 60)]
+    ahead = AHEAD_PER_WORKER_EARLY * (os.cpu_count() or 1)
+    older = [BatchUnit(batch_of([({"app": "a"}, n, "old")])) for n in range(ahead + 2)]
     taken = []
 
     stats = await ServedLeaves().run(
-        [newest, *map(BatchUnit, batches[:3])], question, taken.append
+        [JoinedUnits(pieces), *older], question, taken.append
     )
 
     assert stats.units_unneeded >= 2
     assert outcome_of(question, taken).data.timestamp_ns.tolist()[0] == 50 * S
-    assert stats.head_rows < 100
+    assert stats.head_rows < 40 + len(older)
 
 
 async def test_rows_larger_than_a_message_come_in_pieces():
