@@ -43,6 +43,10 @@ UNITS_ALONE = 4
 meanwhile is mostly for nothing."""
 
 
+ROWS_ALONE_MAX = 131_072
+"""Rows, in all, that are best read and evaluated by one thread."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeafOutcome:
     """What running a leaf came to, beside what its evaluator holds.
@@ -189,10 +193,12 @@ def _alone_max(
 ) -> int:
     """Return how many units are best read by one thread.
 
-    Counting times is mostly work between calls, for which threads take turns.
+    Counting times is mostly work between calls, for which threads take turns; and
+    what is little work at all is done before a second thread pays.
     """
     if not all(isinstance(unit, LocalUnit) for unit in units):
         return 0
-    if counts_times(evaluator):
+    rows = sum(unit.rows_max for unit in units)
+    if counts_times(evaluator) or rows <= ROWS_ALONE_MAX:
         return len(units)
     return UNITS_ALONE if stops_early else 0

@@ -1,6 +1,7 @@
 """Running leaves on threads: order, early stop, cancellation, turns."""
 
 import asyncio
+import contextlib
 import threading
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from loki_py.model.scan import (
     Scan,
     TimedUnit,
 )
-from loki_py.querier.executor import UNITS_ALONE, QueryExecutor
+from loki_py.querier.executor import ROWS_ALONE_MAX, UNITS_ALONE, QueryExecutor
 from loki_py.querier.fairness import FairQueue
 from loki_py.querier.leaf_run import MAP_ROWS_FIRST_BY_LINE
 
@@ -173,7 +174,6 @@ class Here(LocalUnit, LargeUnit):
 
     times: list
     reads: list = field(default_factory=list)
-    threads: set = field(default_factory=set)
     streams = STREAMS
     origin = ""
 
@@ -194,11 +194,10 @@ class Here(LocalUnit, LargeUnit):
 
     def narrowed(self, *, start_ns, end_ns):
         times = [t for t in self.times if start_ns <= t < end_ns]
-        return Here(times, self.reads, self.threads)
+        return Here(times, self.reads)
 
     def read(self, columns, stats):
         self.reads.append((self.min_ns, self.max_ns))
-        self.threads.add(threading.current_thread().name)
         return unit_at(self.times[0], len(self.times)).read(columns, stats)
 
 
@@ -226,14 +225,46 @@ async def test_few_rows_are_looked_for_in_the_earlier_half_where_those_come_firs
     assert here.reads == [(0, 49)]
 
 
-async def test_first_units_of_few_rows_are_read_by_one_thread(executor):
+class Meeting(Here):
+    """Rows whose readers wait a little for one another."""
+
+    def read(self, columns, stats):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.barrier.wait()
+            self.met.append(self.min_ns)
+        return super().read(columns, stats)
+
+
+def meetings(count, rows_max):
+    class Sized(Meeting):
+        barrier, met = threading.Barrier(2, timeout=0.02), []
+
+        @property
+        def rows_max(self):
+            return rows_max
+
+    return [Sized([n]) for n in range(count)], Sized.met
+
+
+@pytest.mark.parametrize(
+    ("limit", "more"), [(UNITS_ALONE, {"stops_early": True}), (200, {})]
+)
+async def test_little_is_read_by_one_thread_at_a_time(executor, limit, more):
     """Where each read waits for nobody, two threads only take turns."""
-    threads = set()
-    units = [Here([n], threads=threads) for n in range(100)]
+    units, met = meetings(UNITS_ALONE, 1)
 
-    await run(executor, units, Newest(limit=UNITS_ALONE), stops_early=True)
+    await run(executor, units, Newest(limit), **more)
 
-    assert len(threads) == 1
+    assert met == []
+
+
+async def test_much_is_read_by_all_threads(executor):
+    units, met = meetings(2, ROWS_ALONE_MAX)
+    type(units[0]).barrier = threading.Barrier(2, timeout=10)
+
+    await run(executor, units, Newest())
+
+    assert sorted(met) == [0, 1]
 
 
 async def test_pieces_stand_in_the_order_of_their_own_times(executor):
