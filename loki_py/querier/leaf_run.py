@@ -296,7 +296,9 @@ class LeafRun:
             rows = (end - start) * MAP_NS // took_ns
             self._map_rows = max(MAP_ROWS_MIN, min(rows, PIECE_ROWS_MAX))
             start = end
-        return partials
+        # Of rows of equal time the last comes first, as of units the newest does.
+        is_last_first = self.policy.cut_small and self.scan.newest_first
+        return partials[::-1] if is_last_first else partials
 
     def _cut(self, unit: ScanUnit) -> None:
         assert isinstance(unit, LargeUnit)

@@ -484,3 +484,27 @@ async def test_large_units_are_evaluated_whole(executor):
     )
 
     assert sorted(evaluator.added) == list(range(10 * MAP_ROWS_FIRST_BY_LINE + 1))
+
+
+class InOrder(Newest):
+    """Keeps the first time of each part."""
+
+    def map(self, batch):
+        return [int(batch.timestamp_ns[0])]
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("stops_early", [True, False])
+async def test_parts_of_a_unit_are_added_as_rows_of_equal_time_stand_in_the_answer(
+    executor, newest_first, stops_early
+):
+    """The last ones first where the newest few rows are wanted, else as they came."""
+    evaluator = InOrder()
+    scan = Scan((), 0, 10**6, newest_first=newest_first)
+    unit = unit_at(0, rows=4 * MAP_ROWS_FIRST_BY_LINE)
+
+    await run(executor, [unit], evaluator, scan, stops_early=stops_early)
+
+    is_last_first = newest_first and stops_early
+    assert len(evaluator.added) > 1
+    assert evaluator.added == sorted(evaluator.added, reverse=is_last_first)
