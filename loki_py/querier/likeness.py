@@ -29,10 +29,19 @@ class Likeness:
         return now_ns >= self._waits.get(tenant, (now_ns, 0))[0]
 
     def note(self, tenant: str, now_ns: int, *, alike: bool) -> None:
-        """Remember what was found."""
-        _, former_ns = self._waits.pop(tenant, (0, 0))
+        """Remember what was found.
+
+        Args:
+            now_ns: when it was asked for. Questions that were asked together and
+                found a difference count as one.
+        """
         if alike:
+            self._waits.pop(tenant, None)
             return
+        until_ns, former_ns = self._waits.get(tenant, (now_ns, 0))
+        if now_ns < until_ns:
+            return
+        self._waits.pop(tenant, None)
         if len(self._waits) >= TENANTS_MAX:
             self._waits.clear()
         wait_ns = min(max(2 * former_ns, WAIT_NS_MIN), WAIT_NS_MAX)

@@ -182,10 +182,20 @@ def test_likeness_is_counted_on_again_after_a_while():
 
 def test_each_further_difference_doubles_the_wait():
     likeness = Likeness()
+    now_ns = 0
     for _ in range(20):
-        likeness.note("t", 0, alike=False)
+        now_ns += WAIT_NS_MAX
+        likeness.note("t", now_ns, alike=False)
 
-    assert not likeness.is_likely("t", WAIT_NS_MAX - 1)
-    assert likeness.is_likely("t", WAIT_NS_MAX)
-    likeness.note("t", 0, alike=True)
-    assert likeness.is_likely("t", 0)
+    assert not likeness.is_likely("t", now_ns + WAIT_NS_MAX - 1)
+    assert likeness.is_likely("t", now_ns + WAIT_NS_MAX)
+    likeness.note("t", now_ns, alike=True)
+    assert likeness.is_likely("t", now_ns)
+
+
+def test_one_difference_that_many_questions_meet_is_one():
+    likeness = Likeness()
+    for now_ns in range(20):
+        likeness.note("t", now_ns, alike=False)
+
+    assert likeness.is_likely("t", WAIT_NS_MIN)
