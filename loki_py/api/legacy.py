@@ -16,7 +16,8 @@ _NS_PER_S = 1_000_000_000
 
 def query_with_regexp(query: str, regexp: str) -> str:
     """Return the query that also wants lines to match `regexp`, where there is one."""
-    return f"{query} |~ {quote(regexp)}" if regexp else query
+    # On a line of its own: the query may end with a comment.
+    return f"{query}\n|~ {quote(regexp)}" if regexp else query
 
 
 def encode_legacy_result(data: Data, stats: Mapping[str, Any]) -> bytes:

@@ -71,7 +71,7 @@ class Connection:
     auth_header: Annotated[str, _AUTH_HEADER] = AUTHORIZATION
     query_tags: Annotated[str, _TAGS] = ""
     nocache: Annotated[bool, _NO_CACHE] = False
-    proxy: Annotated[str, _PROXY] = ""
+    proxy: Annotated[str, _PROXY] = field(default="", repr=False)
     ca_file: Annotated[str, _CA] = ""
     certificate: Annotated[str, _CERT] = ""
     key: Annotated[str, _KEY] = ""

@@ -76,15 +76,15 @@ class Server:
 
     url: str
     tenant: str | None = None
-    token: str | None = None
-    auth: tuple[str, str] | None = None
+    token: str | None = field(default=None, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
     certificate: tuple[str, str | None] | None = None
     verify_tls: bool = True
     auth_header: str = AUTHORIZATION
     timeout_s: float = 60.0
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     backoff: Backoff = DEFAULT_BACKOFF
 
     def __post_init__(self) -> None:
@@ -96,7 +96,8 @@ class Server:
             )
         proxy = urlsplit(self.proxy or "http://proxy")
         if proxy.scheme != "http" or not proxy.hostname:
-            raise ValueError(f"not a proxy such as http://proxy:3128: {self.proxy}")
+            told = f"{proxy.scheme}://{proxy.hostname or ''}"
+            raise ValueError(f"not a proxy such as http://proxy:3128: {told}")
 
     @property
     def parts(self) -> SplitResult:

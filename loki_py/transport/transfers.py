@@ -62,10 +62,13 @@ class TransferClient:
         call = self._call(data, timeout=self._call_s_max)
         answered = await answer_of(self._instance_id, call)
         told, _ = decoded(self._instance_id, answered, TransferAnswered)
-        try:
-            return {positions[each.stream]: error_of(each) for each in told.refused}
-        except IndexError as error:
-            raise InstanceLost(self._instance_id, str(error)) from error
+        for each in told.refused:
+            if not 0 <= each.stream < len(positions):
+                raise InstanceLost(
+                    self._instance_id,
+                    f"chunk {each.stream} is refused, of {len(positions)} sent",
+                )
+        return {positions[each.stream]: error_of(each) for each in told.refused}
 
 
 async def answer_transfer(

@@ -59,4 +59,4 @@ def test_numbers_are_refused():
 
 def test_a_regular_expression_is_one_more_filter():
     assert query_with_regexp('{a="b"}', "") == '{a="b"}'
-    assert query_with_regexp('{a="b"}', 'x"') == '{a="b"} |~ "x\\""'
+    assert query_with_regexp('{a="b"}', 'x"') == '{a="b"}\n|~ "x\\""'
