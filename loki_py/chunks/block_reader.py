@@ -14,9 +14,9 @@ from loki_py.chunks import blocks
 from loki_py.chunks.block_parts import BlockPart, Selections, TenantExtent, parts_of
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
 from loki_py.chunks.line_checks import LineChecks
-from loki_py.chunks.line_runs import LineRuns, selection_of_rows
+from loki_py.chunks.line_runs import CUT_RUNS_MAX, LineRuns, selection_of_rows
 from loki_py.chunks.row_selection import RowSelection, cut_runs, select_rows
-from loki_py.chunks.tables import texts_of_lists
+from loki_py.chunks.tables import numbers_of, starts_of, texts_of_lists
 from loki_py.encoding.framing import decode_frame, frame_at
 from loki_py.errors import BadMagic, CorruptData
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
@@ -73,12 +73,12 @@ class BlockFile:
         )
         self.tenants: tuple[str, ...] = tuple(tenants["tenant"].to_pylist())
         self._directory = directory
-        self._blocks = _columns_of(directory, _BLOCK_NUMBERS)
-        self._runs = _columns_of(runs, blocks.RUNS_SCHEMA.names)
+        self._blocks = numbers_of(directory, _BLOCK_NUMBERS)
+        self._runs = numbers_of(runs, blocks.RUNS_SCHEMA.names)
         self._numbers = {tenant: n for n, tenant in enumerate(self.tenants)}
         self._series = series
-        self._series_starts = _starts_of(series["tenant"], len(self.tenants))
-        block_starts = _starts_of(directory["tenant"], len(self.tenants))
+        self._series_starts = starts_of(series["tenant"], len(self.tenants))
+        block_starts = starts_of(directory["tenant"], len(self.tenants))
         self._run_starts = np.searchsorted(self._runs["block"], block_starts)
         self._block_starts = block_starts
         self._streams: dict[str, Sequence[LabelSet]] = {}
@@ -228,8 +228,16 @@ class BlockFile:
         """
         if self.file_bytes > ROOT_BYTES_MAX:
             return None
-        lines = self._lines_of(part)
-        return LineRuns.of(lines, self.buffer, part.row_first, part.rows)
+        first, last = part.row_first, part.row_first + part.rows
+        if part.is_cut:
+            if len(first) > CUT_RUNS_MAX:
+                return None
+            timestamp_ns = self._timestamps(part.block)
+            times = part.start_ns, part.end_ns
+            _, first, last = cut_runs(
+                part.runs.stream, first, last, timestamp_ns, *times
+            )
+        return LineRuns.of(self._lines_of(part), self.buffer, first, last)
 
     def read_rows(
         self, part: BlockPart, columns: Columns, lines: "pa.Array", rows: _Ints
@@ -386,15 +394,3 @@ class BlockFile:
                 strict=True,
             )
         )
-
-
-def _columns_of(
-    table: "pa.RecordBatch", names: Sequence[str]
-) -> dict[str, npt.NDArray[Any]]:
-    return {name: table[name].to_numpy(zero_copy_only=False) for name in names}
-
-
-def _starts_of(tenant: "pa.Array", count: int) -> _Ints:
-    """Return where the rows of each tenant number start, and where all end."""
-    starts: _Ints = np.searchsorted(tenant.to_numpy(), np.arange(count + 1))
-    return starts

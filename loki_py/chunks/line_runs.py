@@ -10,6 +10,9 @@ from loki_py.chunks.row_selection import RowSelection
 from loki_py.model.batch import StreamIndex, Timestamps, offsets_of
 from loki_py.model.line_search import runs_of_spans
 
+CUT_RUNS_MAX = 256
+"""Streams whose lines are cut to a time before they are searched; more are read."""
+
 _Ints = npt.NDArray[np.int64]
 
 
@@ -34,20 +37,20 @@ class LineRuns:
         cls,
         lines: "pa.LargeStringArray",
         root: "pa.Buffer",
-        row_first: _Ints,
-        rows: _Ints,
+        first: _Ints,
+        last: _Ints,
     ) -> "LineRuns | None":
         """Return the runs; None where they are not worth searching.
 
         Args:
             lines: lie in `root`, the file.
-            row_first, rows: where the wanted rows lie, ascending.
+            first, last: where the wanted rows lie, spans [first, last), ascending.
         """
-        row_last = row_first + rows
-        apart = row_first[1:] != row_last[:-1]
+        apart = first[1:] != last[:-1]
+        edge = np.ones(min(len(first), 1), np.bool_)
         spans = (
-            row_first[np.concatenate(([True], apart))],
-            row_last[np.concatenate((apart, [True]))],
+            first[np.concatenate((edge, apart))],
+            last[np.concatenate((apart, edge))],
         )
         cut = runs_of_spans(*spans)
         if cut is None:

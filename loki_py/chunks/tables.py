@@ -1,9 +1,12 @@
-"""Small tables as text, for the key-value metadata of Parquet files."""
+"""Small tables: as text, for the metadata of Parquet files, and as columns."""
 
 import base64
 import binascii
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -42,3 +45,22 @@ def texts_of_lists(lists: "pa.ListArray") -> list[list[str]]:
     texts = lists.flatten().to_pylist()
     ends = np.cumsum(lists.value_lengths().to_numpy()).tolist()
     return [texts[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+
+def numbers_of(
+    table: "pa.RecordBatch", names: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return columns of numbers by name."""
+    return {name: table[name].to_numpy(zero_copy_only=False) for name in names}
+
+
+def starts_of(number: "pa.Array", count: int) -> npt.NDArray[np.int64]:
+    """Return where the rows of each number below `count` start, and where all end.
+
+    Args:
+        number: ascending.
+    """
+    starts: npt.NDArray[np.int64] = np.searchsorted(
+        number.to_numpy(), np.arange(count + 1)
+    )
+    return starts

@@ -1,6 +1,7 @@
 """Blocks searched before rows are read: the same entries, less work."""
 
 import types
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from loki_py.chunks.block_reader import BlockFile
 from loki_py.chunks.block_writer import encode_block_file
 from loki_py.chunks.blocks import BlockFileHeader
 from loki_py.errors import DataUnreadable
-from loki_py.ingester.block_units import units_of_file
+from loki_py.ingester.block_units import BlockGroup, units_of_file
 from loki_py.ingester.blockstore import BlockStore, TenantPart
 from loki_py.ingester.selection import Wanted
 from loki_py.logql.stages.line_chunks import LiteralSearch
@@ -107,6 +108,34 @@ def test_blocks_without_it_are_searched_and_not_read(tmp_path):
         plain.block_rows,
         plain.block_bytes,
     )
+
+
+@pytest.mark.parametrize("times", [(0, 2_500), (4_000, 4_400), (6_000, 6_001)])
+def test_only_lines_in_time_are_searched(tmp_path, times):
+    """What is counted as read is what reading without search counts."""
+    found, plain = ReadStats(), ReadStats()
+    for unit in units(tmp_path, start_ns=times[0], end_ns=times[1]):
+        unit.read(Columns(search=LiteralSearch(["needle"])), found)
+        unit.read(Columns(), plain)
+
+    assert (found.block_rows, found.block_bytes) == (
+        plain.block_rows,
+        plain.block_bytes,
+    )
+
+
+def test_blocks_without_a_row_in_time_are_nothing(tmp_path):
+    """Runs say when streams have entries, not that they have some in between."""
+    cut = [
+        replace(
+            unit, part=replace(unit.part, start_ns=9_000, end_ns=9_001, is_cut=True)
+        )
+        for unit in units(tmp_path)[0].units
+    ]
+
+    batch = BlockGroup(cut).read(Columns(search=LiteralSearch(["x"])), ReadStats())
+
+    assert len(batch) == 0
 
 
 def test_nothing_is_a_batch_without_rows(tmp_path):

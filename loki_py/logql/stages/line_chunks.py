@@ -31,6 +31,8 @@ class LiteralSearch:
 
     def holding(self, texts: "pa.Array") -> Mask | None:
         """Return which runs may have a line with the texts; see `LineSearch`."""
+        if not len(texts):
+            return np.zeros(0, np.bool_)
         hits = runs_holding(pl.Series(pl.from_arrow(texts)), self._literals)
         self.is_tried = True
         found: Mask = np.logical_and.reduce(hits)
