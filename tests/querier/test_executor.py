@@ -476,7 +476,7 @@ async def test_rows_of_a_unit_are_not_evaluated_when_the_query_is_given_up(execu
 
 
 async def test_large_units_are_evaluated_whole(executor):
-    """In parts that come in order, without a row twice or missing."""
+    """In parts, without a row twice or missing."""
     evaluator = Newest()
     scan = Scan((), 0, 10**6, newest_first=False)
     await run(
