@@ -392,7 +392,7 @@ async def test_old_query_is_answered_in_its_old_shape(world):
     )
 
     [(_, request)] = world.queries.asked
-    assert request.query == '{a="b"} |~ "one"'
+    assert request.query == '{a="b"}\n|~ "one"'
     assert answer.json()["streams"] == [
         {
             "labels": '{a="b"}',
