@@ -26,6 +26,9 @@ JOINED_ROWS = 50_000
 ROWS_AT_ONCE_MAX = 10_000
 """Rows that are told on the event loop: a thread is dearer."""
 
+BYTES_AT_ONCE_MAX = 4 << 20
+"""Bytes of which they may be: on the loop nobody waits until they are sent."""
+
 
 class ServedLeaves:
     """Evaluates the leaves that others ask for; a `transport.read_unit.LeafRunner`."""
@@ -63,11 +66,13 @@ class ServedLeaves:
             stops_early=isinstance(plan, LogPlan),
             by_line=leaf.evaluator.by_line,
         )
-        if told.rows_count > ROWS_AT_ONCE_MAX:
+        stats = outcome.stats
+        read_bytes = stats.head_bytes + stats.block_bytes + stats.metadata_bytes
+        if told.rows_count > ROWS_AT_ONCE_MAX or read_bytes > BYTES_AT_ONCE_MAX:
             await self._executor.call(told.end)
         else:
             told.end()
-        return outcome.stats
+        return stats
 
     def close(self) -> None:
         """Wait for the units at work."""

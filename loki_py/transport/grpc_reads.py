@@ -12,7 +12,7 @@ from loki_py.errors import CorruptData, LokiError
 from loki_py.model.scan import ReadStats, ScanUnit, Skipped
 from loki_py.runtime.clock import Clock
 from loki_py.transport.abc import EntrySource, Selection, SurveyedSource
-from loki_py.transport.outbox import Outbox
+from loki_py.transport.outbox import Advance, Outbox
 from loki_py.transport.partials import question_of
 from loki_py.transport.read_unit import (
     LeafRunner,
@@ -102,9 +102,7 @@ class ReadCalls:
         )
         if not found.units and not asked.survey:
             return encode_message(told)
-        (told.evaluated, message), cells = await asyncio.gather(
-            self._evaluated(asked, found.units), self._cells_of(asked, found)
-        )
+        (told.evaluated, message), cells = await self._evaluated_and_cells(asked, found)
         told.digests = KIND
         told.cells = -1 if cells is None else len(cells)
         told.shift = 0 if cells is None else cells.shift
@@ -118,6 +116,18 @@ class ReadCalls:
         told.session = self.sessions.open(asked.tenant, scan, found.units, streams)
         told.tables, told.units, payload = describe_units(found.units)
         return encode_message(told, [message, *payload, *cells_behind(cells)])
+
+    async def _evaluated_and_cells(
+        self, asked: wire.SelectAsked, found: Selection
+    ) -> tuple[tuple[int, bytes], Cells | None]:
+        """Return both; where one fails, the other has ended too."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                evaluated = group.create_task(self._evaluated(asked, found.units))
+                cells = group.create_task(self._cells_of(asked, found))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return evaluated.result(), cells.result()
 
     async def _cells_of(
         self, asked: wire.SelectAsked, found: Selection
@@ -141,7 +151,7 @@ class ReadCalls:
         if not rows_max or self._reads.locked():
             return 0, b""
         loop = asyncio.get_running_loop()
-        outbox = Outbox(loop, answer_bytes=ADVANCE_BYTES_MAX)
+        advance = Advance(bytes_max=ADVANCE_BYTES_MAX)
         question = question_of(asked.question)
         try:
             async with self._reads, asyncio.timeout(ADVANCE_S_MAX):
@@ -151,13 +161,11 @@ class ReadCalls:
                     else await loop.run_in_executor(self._pool, self._distinct, units)
                 )
                 stats = await self._leaves.run(
-                    distinct, question, outbox.take, rows_max=rows_max
+                    distinct, question, advance.take, rows_max=rows_max
                 )
         except (LokiError, TimeoutError):
             return 0, b""
-        if outbox.sent_count:
-            return 0, b""
-        message = outbox.last(_counts_told(stats))
+        message = advance.message(_counts_told(stats))
         return len(units), message + b" " * (-len(message) % 8)
 
     async def read(self, data: bytes, _call: Call) -> AsyncIterator[bytes]:
@@ -205,6 +213,7 @@ class ReadCalls:
                     yield message
                 yield outbox.last(_counts_told(await work))
             finally:
+                outbox.close()
                 work.cancel()
 
     async def release(self, data: bytes, _call: Call) -> bytes:
