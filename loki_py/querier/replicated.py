@@ -21,6 +21,7 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 from loki_py.model.scan import Scan, ScanUnit, Skipped
 from loki_py.querier.likeness import Likeness
+from loki_py.querier.remembered import FlushedTenants, Suspects
 from loki_py.querier.replica_units import (
     answered_for,
     are_alike,
@@ -40,9 +41,6 @@ from loki_py.transport.pattern_source import HeldPatterns, ReadSource
 from loki_py.wire.cells import CELLS_MAX
 
 T = TypeVar("T")
-
-SUSPECT_NS = 10_000_000_000
-"""How long an instance that was lost in a query is left out where it can be."""
 
 SPARE_S = 0.05
 """How long others may take before those are asked that were not needed so far."""
@@ -74,14 +72,14 @@ class ReplicatedSource(QuestionedSource):
         self._clock = clock
         self._replication_factor = replication_factor
         self._zone_aware = zone_aware
-        self._suspects: dict[str, int] = {}
-        self._flushed: set[str] = set()
+        self._suspects = Suspects()
+        self._flushed = FlushedTenants()
         self._likeness = Likeness()
         self._turn = 0
 
     def suspect(self, instance_id: str) -> None:
         """Leave an instance out for a while, where reads are whole without it."""
-        self._suspects[instance_id] = self._clock.monotonic_ns() + SUSPECT_NS
+        self._suspects.add(instance_id, self._clock.monotonic_ns())
 
     async def select(self, tenant: str, scan: Scan) -> Selection:
         """Return what the ingesters hold; replicas' units have origins apart.
@@ -147,20 +145,15 @@ class ReplicatedSource(QuestionedSource):
         if not self._likeness.is_likely(tenant, now_ns):
             return ""
         names = sorted(i.instance_id for i in read_set.asked)
-        return favoured_of(names, self._suspects, tenant, scan)
+        return favoured_of(names, self._suspects.at(now_ns), tenant, scan)
 
     def _is_flushed_anew(self, tenant: str, answers: Mapping[str, Selection]) -> bool:
         """Return whether all are to be asked that were not.
 
         What those cover that were not asked is not known, and would be read twice.
         """
-        if not any(each.packs_covered for each in answers.values()):
-            self._flushed.discard(tenant)
-            return False
-        if tenant in self._flushed:
-            return False
-        self._flushed.add(tenant)
-        return True
+        is_flushed = any(each.packs_covered for each in answers.values())
+        return self._flushed.note(tenant, is_flushed=is_flushed)
 
     def _joined(
         self,
@@ -338,11 +331,8 @@ class ReplicatedSource(QuestionedSource):
         )
 
     def _suspects_in(self, read_set: ReadSet) -> list[str]:
-        now_ns = self._clock.monotonic_ns()
-        self._suspects = {n: u for n, u in self._suspects.items() if u > now_ns}
-        return [
-            i.instance_id for i in read_set.asked if i.instance_id in self._suspects
-        ]
+        suspects = self._suspects.at(self._clock.monotonic_ns())
+        return [i.instance_id for i in read_set.asked if i.instance_id in suspects]
 
     def _tracker_of(self, read_set: ReadSet) -> ReadTracker:
         return ReadTracker(read_set, self._replication_factor, self._zone_aware)
