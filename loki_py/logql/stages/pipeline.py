@@ -172,7 +172,8 @@ class Pipeline:
         return [
             text
             for name, text in self._needles
-            if table.column(name) is None and name not in batch.metadata
+            if table.column(name) is None
+            and batch.metadata.keys().isdisjoint(metadata_sources(frozenset([name])))
         ]
 
 
