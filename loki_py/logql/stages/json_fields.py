@@ -179,7 +179,8 @@ def _placed(
     if len(rows) == count:
         return decoded
     return {
-        name: columns[name].scatter(rows, values) for name, values in decoded.items()
+        name: columns[name].clone().scatter(rows, values)
+        for name, values in decoded.items()
     }
 
 
@@ -217,7 +218,7 @@ def _expressions(stage: ast.JsonParser, wants: Wants) -> Apply:
 
     def apply(frame: Frame) -> None:
         unread = np.ones(len(frame), dtype=np.bool_)
-        columns = [constant(None, len(frame))] * len(paths)
+        columns = [constant(None, len(frame)) for _ in paths]
         if reader.is_usable:
             columns, sure = reader.values(frame.lines)
             unread = ~sure

@@ -100,8 +100,7 @@ class PathReader:
         found = _Found(sure, [None] * self._count, self._scalars)
         whole = lines if len(rows) == len(lines) else lines.gather(pl.Series(rows))
         _read_members(whole, whole.to_list(), rows, self._root, found)
-        missing = found.missing()
-        return [missing if one is None else one for one in found.values], sure
+        return [found.missing() if one is None else one for one in found.values], sure
 
 
 def _is_plain(key: str) -> bool:

@@ -47,7 +47,7 @@ def unpack(stage: ast.UnpackParser, wants: Wants) -> Apply:  # noqa: ARG001
                     columns[name] = pl.repeat(
                         None, len(lines), dtype=pl.String, eager=True
                     )
-                columns[name] = columns[name].scatter(rows, values)
+                columns[name] = columns[name].clone().scatter(rows, values)
         frame.line = entries
         finish(frame, columns, wants, failed=failed, error=JSON_ERROR)
 
