@@ -6,18 +6,19 @@ from collections.abc import Awaitable, Mapping, Sequence
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from loki_py.api.access import NOBODY
+from loki_py.api.access import NOBODY, Principal
 from loki_py.api.added_headers import AsgiApp, with_headers
 from loki_py.api.answers import Answer, Asked, answer_of, compressed
 from loki_py.api.bodies import BytesInFlight, Holding, Receive, read_body
 from loki_py.api.context import ApiContext
 from loki_py.api.docs_page import docs_routes
-from loki_py.api.errors import TEXT_HEADERS, failure_of
+from loki_py.api.errors import CLIENT_GONE_STATUS, TEXT_HEADERS, failure_of
 from loki_py.api.forms import FORM_BYTES_MAX, FORM_TYPE, Form, parse_form
 from loki_py.api.gate import admit, tell
 from loki_py.api.push_answers import Scope, Send
 from loki_py.api.route_table import Found, RouteTable
 from loki_py.api.routes import Route
+from loki_py.api.sending import Sent
 from loki_py.api.tail import refuse
 from loki_py.errors import ClientGone
 from loki_py.runtime.logs import logger_of
@@ -26,6 +27,11 @@ __all__ = ["AsgiApp", "new_server"]
 
 FORMS_BYTES_MAX = 64 << 20
 """All form bodies that are being read, together."""
+
+BROKEN_OFF_STATUS = 500
+"""What an answer counts as that broke off by our own fault, whatever it began as."""
+
+NS_PER_MS = 1_000_000
 
 _log = logger_of("api")
 
@@ -55,20 +61,18 @@ def new_server(
         found = table.find(scope["path"])
         if found is None:
             response = Response("404 page not found\n", 404, dict(TEXT_HEADERS))
+            await response(scope, receive, send)
         elif scope["method"] not in found.route.methods:
-            response = Response(status_code=405)
+            await _wrong_method(found.route.methods)(scope, receive, send)
         else:
-            request = Request(scope, receive)
-            with context.metrics.in_flight(request.method, found.route.name):
-                response = await _response_of(found, request, context, forms)
-        await response(scope, receive, send)
+            await _answer(found, Request(scope, receive), send, context, forms)
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             answer = (sockets or {}).get(scope["path"], _no_such_socket)
         elif scope["path"] in pushes:
             is_push = scope["method"] == "POST"
-            answer = pushes[scope["path"]] if is_push else Response(status_code=405)
+            answer = pushes[scope["path"]] if is_push else _wrong_method(("POST",))
         else:
             answer = answer_of_table
         await answer(scope, receive, send)
@@ -76,11 +80,50 @@ def new_server(
     return with_headers(entry, context.headers)
 
 
-async def _response_of(
-    found: Found, request: Request, context: ApiContext, forms: BytesInFlight
-) -> Response:
+async def _answer(
+    found: Found,
+    request: Request,
+    send: Send,
+    context: ApiContext,
+    forms: BytesInFlight,
+) -> None:
+    """Answer a request; tell of it when its answer has gone out, or never will."""
     route = found.route
     started_ns = context.clock.monotonic_ns()
+    sent = Sent()
+    with context.metrics.in_flight(request.method, route.name):
+        caller, answer = await _answer_of(found, request, context, forms)
+        status = BROKEN_OFF_STATUS
+        try:
+            await _response_of(answer)(
+                request.scope, request.receive, sent.counted(send)
+            )
+            status = answer.status if sent.is_whole else CLIENT_GONE_STATUS
+        finally:
+            duration_ns = context.clock.monotonic_ns() - started_ns
+            tell(route, request, context, caller=caller, status=status)
+            context.metrics.observe(
+                method=request.method,
+                route=route.name,
+                status=status,
+                duration_ns=duration_ns,
+            )
+            _log.debug(
+                "request",
+                method=request.method,
+                route=route.name,
+                status=status,
+                body_bytes=sent.body_bytes,
+                duration_ms=duration_ns // NS_PER_MS,
+                client_left=status == CLIENT_GONE_STATUS,
+            )
+
+
+async def _answer_of(
+    found: Found, request: Request, context: ApiContext, forms: BytesInFlight
+) -> tuple[tuple[Principal, str], Answer]:
+    """Return who asked, about which tenant, and the answer, be it a refusal."""
+    route = found.route
     caller = NOBODY, ""
     try:
         caller = admit(route, request.method, request.headers, context)
@@ -93,17 +136,18 @@ async def _response_of(
         answer = answer_of(failure)
     if context.compress_responses and _takes_gzip(request):
         answer = await compressed(answer)
-    tell(route, request, context, caller=caller, status=answer.status)
-    context.metrics.observe(
-        method=request.method,
-        route=route.name,
-        status=answer.status,
-        duration_ns=context.clock.monotonic_ns() - started_ns,
-    )
+    return caller, answer
+
+
+def _response_of(answer: Answer) -> Response:
     headers = dict(answer.headers)
     if answer.pieces is not None:
         return StreamingResponse(answer.pieces, answer.status, headers)
     return Response(answer.body, answer.status, headers)
+
+
+def _wrong_method(methods: Sequence[str]) -> Response:
+    return Response(status_code=405, headers={"allow": ", ".join(methods)})
 
 
 async def _answered(

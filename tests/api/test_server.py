@@ -408,19 +408,20 @@ async def test_unknown_path_is_not_found(world):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "allowed"),
     [
-        ("GET", PUSH),
-        ("HEAD", "/loki/api/v1/labels"),
-        ("OPTIONS", "/loki/api/v1/query"),
-        ("POST", "/ready"),
-        ("DELETE", "/loki/api/v1/series"),
+        ("GET", PUSH, "POST"),
+        ("HEAD", "/loki/api/v1/labels", "GET, POST"),
+        ("OPTIONS", "/loki/api/v1/query", "GET, POST"),
+        ("POST", "/ready", "GET"),
+        ("DELETE", "/loki/api/v1/series", "GET, POST"),
     ],
 )
-async def test_wrong_method_has_an_empty_answer(world, method, path):
+async def test_wrong_method_is_told_the_right_ones(world, method, path, allowed):
     answer = await world.client.request(method, path)
 
     assert (answer.status_code, answer.content) == (405, b"")
+    assert answer.headers["allow"] == allowed
 
 
 async def test_large_answer_is_gzipped_for_those_who_take_it(world):
