@@ -4,7 +4,9 @@ Errors are a protobuf google.rpc.Status that holds the text alone; the HTTP
 status says the rest. What is our fault is 503, which exporters try again.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from loki_py.api.bodies import Holding, Receive
 from loki_py.api.context import ApiContext
@@ -16,6 +18,7 @@ from loki_py.config.limits import Overrides
 from loki_py.runtime.logs import Throttle
 from loki_py.wire.otlp import OtlpDecoder
 from loki_py.wire.otlp_answers import encode_status
+from loki_py.wire.push import DecodedPush
 
 OTLP_ROUTES = {"/otlp/v1/logs": "otlp_v1_logs", "/v1/logs": "v1_logs"}
 UNAUTHORIZED = 401
@@ -23,6 +26,10 @@ _STATUS_HEADERS = (
     ("content-type", "application/octet-stream"),
     ("x-content-type-options", "nosniff"),
 )
+
+
+ReadPushed: TypeAlias = Callable[[Holding], Awaitable[PushedBody]]
+"""Waits for the body of one request, whose bytes it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +42,20 @@ class OtlpAcceptor:
     context: ApiContext
     caps: PushCaps
 
-    async def take(self, tenant: str, pushed: PushedBody, holding: Holding) -> None:
-        """Store the records of one request.
+    async def take(self, tenant: str, read: ReadPushed) -> None:
+        """Read the records of one request, and store them.
 
-        Raises: as `PushService.push` and `OtlpDecoder.decode`.
+        Raises: as `read`, `OtlpDecoder.decode` and `PushService.push`.
         """
+        with Holding(self.caps.inflight) as holding:
+            decoded = await self._decoded(tenant, read, holding)
+            await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
+
+    async def _decoded(
+        self, tenant: str, read: ReadPushed, holding: Holding
+    ) -> DecodedPush:
+        """Return what was pushed; its body is not kept while it is stored."""
+        pushed = await read(holding)
         decoded = self.decoder.decode(
             pushed.body,
             content_type=pushed.content_type,
@@ -49,7 +65,7 @@ class OtlpAcceptor:
             now_ns=self.context.clock.now_ns(),
         )
         holding.add(decoded.body_bytes)
-        await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
+        return decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +91,10 @@ class OtlpRoute:
         acceptor.context.check_running()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         tenant = acceptor.context.tenant_of_push(headers)
-        with Holding(acceptor.caps.inflight) as holding:
-            pushed = await read_pushed(receive, headers, holding, acceptor.caps)
-            await acceptor.take(tenant, pushed, holding)
+        await acceptor.take(
+            tenant,
+            lambda holding: read_pushed(receive, headers, holding, acceptor.caps),
+        )
 
 
 def otlp_failure_of(error: Exception) -> Failure:

@@ -124,11 +124,13 @@ class OtlpCalls:
             if isinstance(value, str)
         }
         tenant = context.tenant_of_push(headers)
-        with Holding(self.acceptor.caps.inflight) as holding:
+
+        async def read_pushed(holding: Holding) -> PushedBody:
             message = await read()
             holding.add(len(message))
-            pushed = PushedBody(message, PROTO_TYPE, encoding_of(message))
-            await self.acceptor.take(tenant, pushed, holding)
+            return PushedBody(message, PROTO_TYPE, encoding_of(message))
+
+        await self.acceptor.take(tenant, read_pushed)
         return ExportAnswer(OK, b"")
 
 

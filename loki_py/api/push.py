@@ -14,7 +14,7 @@ from loki_py.api.errors import failure_of
 from loki_py.api.push_answers import Dialect, Scope, Send, answer_push, text_of
 from loki_py.api.services import PushService
 from loki_py.runtime.logs import Throttle
-from loki_py.wire.push import PushDecoder
+from loki_py.wire.push import DecodedPush, PushDecoder
 
 PUSH_ROUTES = {
     "/loki/api/v1/push": "loki_api_v1_push",
@@ -65,19 +65,28 @@ class PushRoute:
         self.context.check_running()
         headers = dict(scope["headers"])
         tenant = self.context.tenant_of_push(headers)
-        caps = self.caps
-        with Holding(caps.inflight) as holding:
-            pushed = await read_pushed(receive, headers, holding, caps)
-            decoded = self.decoder.decode(
-                pushed.body,
-                content_type=pushed.content_type,
-                content_encoding=pushed.content_encoding,
-                decoded_bytes_max=caps.decoded_bytes_max,
-                legacy=scope["path"] == LEGACY_PATH,
-            )
-            del pushed
-            holding.add(decoded.body_bytes)
+        with Holding(self.caps.inflight) as holding:
+            decoded = await self._read(scope, receive, headers, holding)
             await self.pusher.push(tenant, decoded.batch, push_format=decoded.format)
+
+    async def _read(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        holding: Holding,
+    ) -> DecodedPush:
+        """Return what was pushed; its body is not kept while it is stored."""
+        pushed = await read_pushed(receive, headers, holding, self.caps)
+        decoded = self.decoder.decode(
+            pushed.body,
+            content_type=pushed.content_type,
+            content_encoding=pushed.content_encoding,
+            decoded_bytes_max=self.caps.decoded_bytes_max,
+            legacy=scope["path"] == LEGACY_PATH,
+        )
+        holding.add(decoded.body_bytes)
+        return decoded
 
 
 async def read_pushed(
