@@ -35,6 +35,7 @@ from loki_py.runtime.clock import Clock
 from loki_py.runtime.lifecycle import ReadinessCheck, Service
 from loki_py.transport.grpc_names import host_port
 from loki_py.transport.pattern_source import ServedIngester
+from loki_py.transport.transfer_metrics import CountedTarget, TransferMetrics
 
 if TYPE_CHECKING:
     from loki_py.transport.pool import IngesterPool
@@ -184,6 +185,7 @@ class Cluster:
             replication_factor=factor,
             zone_aware=config.common.ring.zone_awareness_enabled,
         )
+        self._transfers = TransferMetrics(registry)
         self.membership = None if ingester is None else self._member(ingester)
         self._ingester = ingester
         self._served = served
@@ -264,7 +266,7 @@ class Cluster:
             return None
         return NextOwners(
             self._ring,
-            self._pool.transfers_to,
+            lambda i: CountedTarget(self._pool.transfers_to(i), self._transfers.sent),
             leaving=lambda: leaving.desc,
             chunk_bytes_max=size_bytes,
         )
@@ -296,7 +298,10 @@ class Cluster:
             clock=self._clock,
             reason_not_ready=ingester.reason_not_ready,
             distinct=distinct_units,
-            transfers=ChunkReceiver(ingester, self._ring, self._own.instance_id),
+            transfers=CountedTarget(
+                ChunkReceiver(ingester, self._ring, self._own.instance_id),
+                self._transfers.received,
+            ),
             leaves=ServedLeaves(),
         )
 

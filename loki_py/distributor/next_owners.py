@@ -9,9 +9,8 @@ the entries. What one of them does not take counts as not taken.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +23,9 @@ from loki_py.errors import (
 )
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import token_of
-from loki_py.ring.desc import InstanceDesc, RingDesc
+from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.lookup import NOBODY, Replicas, ReplicaTable, Tokens, build_table
-from loki_py.ring.settings import RingSettings
+from loki_py.ring.owners import OwnersRing
 from loki_py.ring.watcher import backoff_s
 from loki_py.runtime.logs import logger_of
 from loki_py.transport.transfer_target import TransferTarget
@@ -37,18 +36,6 @@ BUSY_TRIES_MAX = 6
 """How often a busy receiver is asked before its chunks are uploaded."""
 
 _log = logger_of("distributor")
-
-
-class OwnersRing(Protocol):
-    """What is asked of the ring of ingesters."""
-
-    @property
-    def settings(self) -> RingSettings: ...
-
-    @property
-    def ring(self) -> RingDesc: ...
-
-    def writable(self) -> Sequence[InstanceDesc]: ...
 
 
 @dataclass(frozen=True, slots=True)

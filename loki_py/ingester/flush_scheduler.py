@@ -148,6 +148,7 @@ class FlushScheduler:
             elsewhere: frozenset[LabelSet] = frozenset()
             if successors is not None:
                 elsewhere = await handed_over(tenant, files, successors)
+                self._metrics.chunks_sent.inc(len(elsewhere))
                 if elsewhere == streams_of(tenant, files):
                     await self._note_handed_over(tenant, files)
                     return

@@ -59,6 +59,11 @@ async def handed_over(
             batch = await asyncio.to_thread(next, batches, None)
             if batch is None:
                 break
+            # What was refused once will be uploaded whole.
+            is_left = np.array([s in left for s in batch.streams], np.bool_)
+            batch = batch.filter(is_left[batch.stream])
+            if not len(batch):
+                continue
             is_stored = await successors.store(tenant, batch)
             present = np.unique(batch.stream)
             refused = present[~is_stored[present]]

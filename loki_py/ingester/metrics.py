@@ -37,6 +37,9 @@ class IngesterMetrics:
         self.chunks_flushed = counter(
             "chunks_flushed_total", "Chunks flushed.", "reason"
         )
+        self.chunks_sent = counter(
+            "sent_chunks_total", "Chunks that others took over instead."
+        )
         self.flush_failures = counter(
             "chunks_flush_failures_total", "Flushes that failed and are tried again."
         )

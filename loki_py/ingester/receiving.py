@@ -22,22 +22,13 @@ from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import token_of
 from loki_py.ring.desc import InstanceDesc
 from loki_py.ring.lookup import TableCache
-from loki_py.ring.settings import RingSettings
+from loki_py.ring.owners import OwnersRing
 from loki_py.transport.abc import PushAnswer
 
 TRANSFERS_BYTES_MAX = 32 << 20
 """Bytes that are being taken over at once; beyond, senders wait and try again."""
 
 _ROW_BYTES = 12
-
-
-class OwnersRing(Protocol):
-    """What is asked of the ring of ingesters."""
-
-    @property
-    def settings(self) -> RingSettings: ...
-
-    def writable(self) -> Sequence[InstanceDesc]: ...
 
 
 class Taker(Protocol):

@@ -15,12 +15,14 @@ class FakeSuccessors:
     def __init__(self, *, chunk_bytes_max=1_000, refused=(), refuses_from=0):
         self.chunk_bytes_max = chunk_bytes_max
         self.batches = []
+        self.offered = []
         self._refused = refused
         self._refuses_from = refuses_from
 
     async def store(self, tenant, batch):
         refused = self._refused if len(self.batches) >= self._refuses_from else ()
         stored = np.array([s not in refused for s in batch.streams])
+        self.offered.append({batch.streams[n].text for n in batch.stream.tolist()})
         self.batches.append((tenant, batch.filter(stored[batch.stream])))
         return stored
 
@@ -115,3 +117,19 @@ async def test_chunks_that_others_refuse_are_uploaded_whole(tmp_path, refuses_fr
 
     assert uploaded(cell) == [(A.text, 3)]
     assert expected(cell, THREE[1])[0] in successors.rows()
+
+
+async def test_chunk_that_was_refused_is_offered_no_more(tmp_path):
+    """It is uploaded whole: what else of it is sent would be for nothing."""
+    cell = Cell(tmp_path)
+    successors = FakeSuccessors(refused=(A,))
+    for line in ("one", "two", "three"):
+        async with cell.ingester() as ingester:
+            await ingester.push("t", cell.batch((0, 1, line), (1, 1, line)))
+    async with cell.ingester() as ingester:
+        await ingester.flush(successors)
+        sent = ingester._metrics.chunks_sent._value.get()
+
+    assert successors.offered == [{A.text, B.text}, {B.text}, {B.text}]
+    assert uploaded(cell) == [(A.text, 3)]
+    assert sent == 1

@@ -7,16 +7,19 @@ import grpc
 import pytest
 from fakes.ingesters import FakeIngester, batch_of, rows_of
 from fakes.served import served
+from prometheus_client import CollectorRegistry
 
 from loki_py.errors import (
     BodyTooLarge,
     DurabilityFailed,
+    LimitExceeded,
     NotOwner,
     ReceiverBusy,
     ReceiverLocked,
     TenantInvalid,
 )
 from loki_py.transport.abc import InstanceLost
+from loki_py.transport.transfer_metrics import CountedTarget, TransferMetrics
 from loki_py.transport.transfers import TransferClient
 
 A, B = {"app": "a"}, {"app": "b", "env": 'x"\n'}
@@ -147,3 +150,50 @@ async def test_transfer_over_the_message_cap_is_not_sent():
             await client.transfer("i-0", "t", batch_of([(A, 1, "a" * 100)]))
 
     assert target.taken == []
+
+
+async def test_what_goes_over_is_counted_on_both_sides():
+    """What was taken over by streams and bytes, what was refused by its reason."""
+    registry = CollectorRegistry()
+    metrics = TransferMetrics(registry)
+    batch = batch_of(
+        [(A, 1, "one"), (A, 2, "two"), (B, 3, "three")],
+        metadata={"t": ["x", None, "y"]},
+    )
+    for answer in (
+        {"refused": {1: LimitExceeded("too many streams")}},
+        {"error": ReceiverBusy("later")},
+    ):
+        there = CountedTarget(Target(**answer), metrics.received)
+        async with transferring(there) as client:
+            here = CountedTarget(client, metrics.sent)
+            with contextlib.suppress(ReceiverBusy):
+                await here.transfer("i-0", "t", batch)
+
+    for side in ("sent", "received"):
+
+        def counted(name, *, side=side, **labels):
+            return registry.get_sample_value(f"loki_ingester_{side}_{name}", labels)
+
+        assert counted("streams_total") == 1
+        assert counted("bytes_total") == len("one" + "two" + "t" + "x")
+        assert counted("refused_streams_total", reason="stream_limit") == 1
+        assert counted("refused_streams_total", reason="busy") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NotOwner("no"), "not_owner"),
+        (ReceiverLocked("no"), "locked"),
+        (BodyTooLarge("no"), "too_large"),
+        (InstanceLost("i-1", "no"), "failed"),
+    ],
+)
+def test_reasons_of_refusals_are_few(error, reason):
+    registry = CollectorRegistry()
+
+    TransferMetrics(registry).sent.note_refused(error, 3)
+
+    name = "loki_ingester_sent_refused_streams_total"
+    assert registry.get_sample_value(name, {"reason": reason}) == 3
