@@ -19,7 +19,7 @@ Methods that change anything are called on the event loop; those that say
 import contextlib
 import mmap
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,13 +170,13 @@ class BlockStore:
         Raises: OSError; nothing is left behind then.
         """
         path = self._folder / f"{generation:010d}{BLOCKS_SUFFIX}"
-        _write_durably(path, buffers)
+        write_durably(path, buffers)
         return _open_file(path)
 
     def write_record(self, record: FlushRecord) -> None:
         """Make a flush record durable. Blocking. Raises: OSError."""
         path = self._record_path(record.ulid)
-        _write_durably(path, [encode_record(record)])
+        write_durably(path, [encode_record(record)])
 
     def add_record(self, record: FlushRecord) -> None:
         """Note that the tenant's parts of these generations are flushed."""
@@ -275,7 +275,19 @@ def _open_file(path: Path) -> LocalFile:
     return LocalFile(file.header.generation, path, file, created_ns, mapped)
 
 
-def _write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
+def write_durably(
+    path: Path,
+    buffers: Iterable[Buffer],
+    *,
+    sync: Callable[[int], None] = os.fdatasync,
+) -> None:
+    """Write a file that is there whole and durable, or not at all. Blocking.
+
+    Args:
+        sync: what was written before is on disk after it.
+
+    Raises: OSError.
+    """
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     try:
         with temporary.open("wb") as opened:
@@ -285,7 +297,7 @@ def _write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
                 unsynced_bytes += len(buffer)
                 if unsynced_bytes >= UNSYNCED_BYTES_MAX:
                     opened.flush()
-                    os.fdatasync(opened.fileno())
+                    sync(opened.fileno())
                     unsynced_bytes = 0
             opened.flush()
             os.fsync(opened.fileno())
