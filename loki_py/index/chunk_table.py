@@ -3,10 +3,13 @@
 Chunks are columns; matchers are tried on distinct label sets only. A change
 puts a new tuple of pieces in place of the old one, so that readers on other
 threads see the table before or after it, without a lock.
+
+What decides whether a chunk is wanted is looked at as arrays, and rows are put
+together of the wanted ones only: mostly all of them are in packs that are skipped.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +21,13 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.matchers import Matcher
 
 PIECES_MAX = 32
-"""Beyond, pieces are joined: a look-up costs some 50 µs a piece."""
+"""Beyond, pieces are joined: a look-up costs some 10 µs a piece."""
 
 _FEW_SERIES_SHARE = 0.2
 
-__all__ = ["ChunkSelection", "ChunkTable", "PackRef"]
+_Rows = npt.NDArray[np.int64]
+
+__all__ = ["ChunkSelection", "ChunkTable", "FoundChunks", "PackRef"]
 
 REF_COLUMNS = [
     "stream", "from", "through", "entries", "bytes",
@@ -53,6 +58,64 @@ class ChunkSelection:
     held: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class FoundChunks:
+    """The chunks that match, as far as it is cheap to tell.
+
+    Attributes:
+        outside_time, other_streams, held: see `ChunkSelection`.
+    """
+
+    pieces: "Sequence[_Piece]"
+    outside_time: int
+    other_streams: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Chunks of one index file, or of some, with what selects them at hand.
+
+    Attributes:
+        chunks: all columns.
+        series, pack, oldest, newest: some of them, as arrays.
+        rows: those that a look-up found; None for all.
+    """
+
+    chunks: pl.DataFrame
+    series: npt.NDArray[np.uint32]
+    pack: npt.NDArray[np.uint32]
+    oldest: npt.NDArray[np.int64]
+    newest: npt.NDArray[np.int64]
+    rows: _Rows | None = None
+
+    @classmethod
+    def of(cls, chunks: pl.DataFrame) -> "_Piece":
+        names = ("series", "pack", "from", "through")
+        return cls(chunks, *(chunks[name].to_numpy() for name in names))
+
+    def __len__(self) -> int:
+        return len(self.chunks) if self.rows is None else len(self.rows)
+
+    def found(self) -> pl.DataFrame:
+        """Return the rows."""
+        return self.chunks if self.rows is None else self.chunks[self.rows]
+
+    def found_series(self) -> npt.NDArray[np.uint32]:
+        """Return whose they are."""
+        return self.series if self.rows is None else self.series[self.rows]
+
+    def without_packs(self, skipped: npt.NDArray[np.bool_]) -> "_Piece":
+        """Return the piece without the rows of some packs.
+
+        Args:
+            skipped: bool by number of the pack.
+        """
+        rows = np.arange(len(self.pack)) if self.rows is None else self.rows
+        kept = rows[~skipped[self.pack[rows]]]
+        return self if len(kept) == len(rows) else replace(self, rows=kept)
+
+
 class ChunkTable:
     """Chunks of many index files; files come and go.
 
@@ -65,7 +128,7 @@ class ChunkTable:
         self._replaced: set[str] = set()
         self._packs: list[PackRef] = []
         self._pack_numbers: dict[str, int] = {}
-        self._pieces: tuple[pl.DataFrame, ...] = ()
+        self._pieces: tuple[_Piece, ...] = ()
         self._files_seen = 0
 
     def add(self, key: str, file: IndexFile) -> None:
@@ -96,6 +159,10 @@ class ChunkTable:
             self._replaced.discard(key)
             self._pieces = _without_files(self._pieces, [number])
 
+    def __len__(self) -> int:
+        """How many chunks there are."""
+        return sum(map(len, self._pieces))
+
     @property
     def keys(self) -> frozenset[str]:
         """The files taken in, replaced ones included."""
@@ -114,13 +181,30 @@ class ChunkTable:
         Args:
             skip: keys of packs of which nothing is wanted.
         """
-        found, outside, others = self._chunks(
+        found = self.find(matchers, start_ns=start_ns, end_ns=end_ns, skip=skip)
+        return self.selection_of(found)
+
+    def find(
+        self,
+        matchers: Sequence[Matcher],
+        *,
+        start_ns: int,
+        end_ns: int,
+        skip: Collection[str] = (),
+    ) -> FoundChunks:
+        """Return the same, for `selection_of`."""
+        pieces, outside, others = self._chunks(
             matchers, start_ns=start_ns, end_ns=end_ns
         )
-        found, held = self._without_packs(found, skip)
-        if not found:
-            return ChunkSelection((), _NO_REFS, (), outside, others, held)
-        chunks = pl.concat(found)
+        pieces, held = self._without_packs(pieces, skip)
+        return FoundChunks(pieces, outside, others, held)
+
+    def selection_of(self, found: FoundChunks) -> ChunkSelection:
+        """Return what was found, put together."""
+        counts = found.outside_time, found.other_streams, found.held
+        if not found.pieces:
+            return ChunkSelection((), _NO_REFS, (), *counts)
+        chunks = pl.concat([piece.found() for piece in found.pieces])
         series, stream = np.unique(chunks["series"].to_numpy(), return_inverse=True)
         used, pack = np.unique(chunks["pack"].to_numpy(), return_inverse=True)
         refs = chunks.with_columns(
@@ -131,9 +215,7 @@ class ChunkTable:
             self._series.labels(series.tolist()),
             refs.sort("pack", "row_first"),
             tuple(self._packs[number] for number in used.tolist()),
-            outside,
-            others,
-            held,
+            *counts,
         )
 
     def label_names(
@@ -160,13 +242,13 @@ class ChunkTable:
     ) -> SeriesMask:
         found, _, _ = self._chunks(matchers, start_ns=start_ns, end_ns=end_ns)
         mask = np.zeros(len(self._series), dtype=np.bool_)
-        for chunks in found:
-            mask[chunks["series"].to_numpy()] = True
+        for piece in found:
+            mask[piece.found_series()] = True
         return mask
 
     def _chunks(
         self, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int
-    ) -> tuple[list[pl.DataFrame], int, int]:
+    ) -> tuple[list[_Piece], int, int]:
         """Return the chunks that match; how many are of another time, other streams."""
         # Pieces first: every series in them is in the series table by then.
         pieces = self._pieces
@@ -185,34 +267,31 @@ class ChunkTable:
             if rows is None:
                 found.append(piece)
             elif len(rows):
-                found.append(piece[rows])
+                found.append(replace(piece, rows=rows))
         return found, outside, others
 
     def _without_packs(
-        self, pieces: list[pl.DataFrame], keys: Collection[str]
-    ) -> tuple[list[pl.DataFrame], int]:
+        self, pieces: list[_Piece], keys: Collection[str]
+    ) -> tuple[list[_Piece], int]:
         """Return the pieces without chunks of these packs, and how many those were."""
         numbers = [self._pack_numbers[key] for key in keys if key in self._pack_numbers]
         if not numbers:
             return pieces, 0
         skipped = np.zeros(len(self._packs), np.bool_)
         skipped[numbers] = True
-        found = []
-        held = 0
-        for piece in pieces:
-            rows = np.flatnonzero(~skipped[piece["pack"].to_numpy()])
-            held += len(piece) - len(rows)
-            if len(rows):
-                found.append(piece if len(rows) == len(piece) else piece[rows])
-        return found, held
+        kept = [piece.without_packs(skipped) for piece in pieces]
+        held = sum(map(len, pieces)) - sum(map(len, kept))
+        return [piece for piece in kept if len(piece)], held
 
-    def _piece_of(self, file: IndexFile, number: int) -> pl.DataFrame:
+    def _piece_of(self, file: IndexFile, number: int) -> _Piece:
         series = self._series.numbers_of(file.labels)
         packs = np.array([self._pack_number(ref) for ref in file.packs], np.uint32)
-        return file.chunks.with_columns(
-            pl.Series("series", series[file.chunks["series"].to_numpy()]),
-            pl.Series("pack", packs[file.chunks["pack"].to_numpy()]),
-            pl.lit(number, pl.UInt32).alias("file"),
+        return _Piece.of(
+            file.chunks.with_columns(
+                pl.Series("series", series[file.chunks["series"].to_numpy()]),
+                pl.Series("pack", packs[file.chunks["pack"].to_numpy()]),
+                pl.lit(number, pl.UInt32).alias("file"),
+            )
         )
 
     def _pack_number(self, ref: PackRef) -> int:
@@ -228,13 +307,13 @@ class ChunkTable:
 
 
 def _rows_found(
-    piece: pl.DataFrame,
+    piece: _Piece,
     wanted: SeriesMask,
     share: float,
     *,
     start_ns: int,
     end_ns: int,
-) -> tuple[npt.NDArray[np.int64] | None, int, int]:
+) -> tuple[_Rows | None, int, int]:
     """Return the rows of wanted series with entries in [start, end), None for all.
 
     Beside them: how many rows are of another time, and how many of other series.
@@ -243,8 +322,7 @@ def _rows_found(
         share: how large a part of all series is wanted; where it is small, times
             are only looked at for their chunks.
     """
-    oldest, newest = piece["from"].to_numpy(), piece["through"].to_numpy()
-    series = piece["series"].to_numpy()
+    oldest, newest, series = piece.oldest, piece.newest, piece.series
     if share < _FEW_SERIES_SHARE:
         rows = np.flatnonzero(wanted[series])
         inside = rows[(newest[rows] >= start_ns) & (oldest[rows] < end_ns)]
@@ -262,15 +340,15 @@ def _rows_found(
 
 
 def _without_files(
-    pieces: tuple[pl.DataFrame, ...], numbers: Sequence[int]
-) -> tuple[pl.DataFrame, ...]:
+    pieces: tuple[_Piece, ...], numbers: Sequence[int]
+) -> tuple[_Piece, ...]:
     if not numbers:
         return pieces
-    kept = (piece.filter(~pl.col("file").is_in(numbers)) for piece in pieces)
-    return tuple(piece for piece in kept if len(piece))
+    kept = (piece.chunks.filter(~pl.col("file").is_in(numbers)) for piece in pieces)
+    return tuple(_Piece.of(chunks) for chunks in kept if len(chunks))
 
 
-def _joined(pieces: tuple[pl.DataFrame, ...]) -> tuple[pl.DataFrame, ...]:
+def _joined(pieces: tuple[_Piece, ...]) -> tuple[_Piece, ...]:
     """Return pieces, the smaller half joined where they are too many.
 
     Each chunk is copied about log(files) times in all.
@@ -278,8 +356,9 @@ def _joined(pieces: tuple[pl.DataFrame, ...]) -> tuple[pl.DataFrame, ...]:
     if len(pieces) <= PIECES_MAX:
         return pieces
     by_size = sorted(pieces, key=len)
-    small = by_size[: PIECES_MAX // 2]
-    return (*by_size[PIECES_MAX // 2 :], pl.concat(small, rechunk=True))
+    small = [piece.chunks for piece in by_size[: PIECES_MAX // 2]]
+    joined = _Piece.of(pl.concat(small, rechunk=True))
+    return (*by_size[PIECES_MAX // 2 :], joined)
 
 
 _NO_REFS = pl.DataFrame(

@@ -54,8 +54,10 @@ class Selected:
 class Sources:
     """Where entries are: some ingesters and one store.
 
-    Ingesters are asked first: what one flushes meanwhile is then in both
-    places, and dropped as a duplicate, instead of in neither.
+    The index is looked through once ingesters have answered: what one flushes
+    meanwhile is then in both places, and dropped as a duplicate, instead of in
+    neither. That it is fresh is seen to while they answer: an index that was listed
+    a moment earlier misses nothing that ingesters do not keep.
 
     Attributes:
         ingesters: one, or one that stands for all of a ring.
@@ -104,7 +106,9 @@ class Sources:
                 )
             return await ingester.select(tenant, scan)
 
-        selections = await asyncio.gather(*map(asked, self.ingesters))
+        selections = await self._prepared(
+            tenant, asyncio.gather(*map(asked, self.ingesters))
+        )
         covered = frozenset[str]().union(*(each.packs_covered for each in selections))
         stored = await self.store.select(
             tenant, scan, skip=covered, stops_early=stops_early
@@ -121,6 +125,16 @@ class Sources:
             sum(each.ingesters_count for each in selections),
             Skipped.total_of([stored.skipped, *(s.skipped for s in selections)]),
         )
+
+    async def _prepared(self, tenant: str, answers: "asyncio.Future[T]") -> T:
+        """Return what ingesters answer; the index is fresh by then.
+
+        Raises: Unavailable.
+        """
+        if self.store.is_prepared(tenant):
+            return await answers
+        found, _ = await asyncio.gather(answers, self.store.prepare(tenant))
+        return found
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int

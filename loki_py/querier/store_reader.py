@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
@@ -55,6 +56,9 @@ FOOTER_BYTES_MAX = 128 * 1024 * 1024
 
 FETCH_THREADS = 8
 """Fetches that may wait for the object store at once."""
+
+CHUNKS_AT_ONCE_MAX = 10_000
+"""Chunks that are looked through on the event loop: a thread is dearer."""
 
 _ROW_GROUP_ALONE_BYTES = 1
 _FIRST_NS, _LAST_NS = -(1 << 63), (1 << 63) - 1
@@ -150,11 +154,17 @@ class StoreReader:
         Raises: Unavailable where the index cannot be listed.
         """
         index = await self._fresh_index(tenant)
-        found = await self._call(
-            lambda: index.table.select(
-                scan.matchers, start_ns=scan.start_ns, end_ns=scan.end_ns, skip=skip
-            )
+        table = index.table
+        find = partial(
+            table.find,
+            scan.matchers,
+            start_ns=scan.start_ns,
+            end_ns=scan.end_ns,
+            skip=skip,
         )
+        some = find() if len(table) <= CHUNKS_AT_ONCE_MAX else await self._call(find)
+        find_more = partial(table.selection_of, some)
+        found = await self._call(find_more) if some.pieces else find_more()
         units = pack_units(
             found,
             self._packs.open,
@@ -172,6 +182,18 @@ class StoreReader:
                 found.outside_time, found.other_streams, held_locally=found.held
             ),
         )
+
+    def is_prepared(self, tenant: str) -> bool:
+        """Return whether the tenant's index needs no look at the object store."""
+        index = self._tenants.get(tenant)
+        return index is not None and not self._is_stale(index)
+
+    async def prepare(self, tenant: str) -> None:
+        """Look at the object store where that is needed, for a read that comes.
+
+        Raises: Unavailable where the index cannot be listed.
+        """
+        await self._fresh_index(tenant)
 
     async def series(
         self, tenant: str, matchers: Sequence[Matcher], *, start_ns: int, end_ns: int

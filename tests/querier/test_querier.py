@@ -1,5 +1,6 @@
 """The querier as its callers see it, over ingesters that hold plain batches."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,6 +68,9 @@ class FakeStore:
     missing: tuple = ()
     skipped: frozenset | None = None
 
+    def is_prepared(self, tenant):  # noqa: ARG002
+        return True
+
     async def select(self, tenant, scan, *, skip, stops_early):  # noqa: ARG002
         self.skipped = skip
         return StoreSelection([], missing=self.missing)
@@ -121,6 +125,45 @@ async def test_a_log_query_returns_the_newest_entries_first(make):
     assert answer.cost.rows_returned == 3
     assert answer.cost.read.head_rows == 3
     assert answer.cost.ingesters_reached == 1
+
+
+class UnlistedStore(FakeStore):
+    """Must list its index; notes what is asked of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+        self.is_listing = asyncio.Event()
+
+    def is_prepared(self, tenant):
+        return ("prepare", tenant) in self.asked
+
+    async def prepare(self, tenant):
+        self.asked.append(("prepare", tenant))
+        self.is_listing.set()
+
+    async def select(self, tenant, scan, **given):
+        self.asked.append(("select", tenant))
+        return await super().select(tenant, scan, **given)
+
+
+async def test_the_index_is_listed_while_ingesters_answer_and_read_behind_them(make):
+    store = UnlistedStore()
+
+    class WaitingIngester(FakeIngester):
+        async def select(self, tenant, scan):
+            await store.is_listing.wait()
+            store.asked.append(("ingester", tenant))
+            return await super().select(tenant, scan)
+
+    querier = make(WaitingIngester(BATCH, frozenset({"pack"})), store=store)
+
+    for _ in range(2):
+        await querier.query_range("t", ranged('{app="api"}'))
+
+    once = [("ingester", "t"), ("select", "t")]
+    assert store.asked == [("prepare", "t"), *once, *once]
+    assert store.skipped == {"pack"}
 
 
 async def test_replicas_answer_once(make):

@@ -190,6 +190,38 @@ async def test_a_new_index_file_is_seen_after_the_refresh(bucket, reader, clock)
     assert (before.units, len(after.units)) == ([], 1)
 
 
+async def test_an_index_is_prepared_until_its_listing_is_old(bucket, reader, clock):
+    bucket.flush(entries(10))
+    before = reader.is_prepared("t")
+
+    await reader.prepare("t")
+
+    for key in bucket.keys("index"):
+        bucket.store.delete(key)
+    found = await reader.select("t", scan())
+    assert (before, reader.is_prepared("t")) == (False, True)
+    assert len(found.units) == 1, "nothing is listed again"
+    clock.advance(reader_module.INDEX_REFRESH_NS + 1)
+    assert not reader.is_prepared("t")
+
+
+@pytest.mark.parametrize("at_once", [0, 10_000])
+async def test_long_and_short_indices_are_looked_through_alike(
+    bucket, reader, monkeypatch, at_once
+):
+    monkeypatch.setattr(reader_module, "CHUNKS_AT_ONCE_MAX", at_once)
+    batch = entries(10)
+    bucket.flush(batch)
+    none = (Matcher("app", MatchType.EQUAL, "none"),)
+
+    found = await reader.select("t", scan())
+    skipped = await reader.select("t", scan(), skip=frozenset(bucket.keys("packs")))
+
+    assert lines_of(found.units) == sorted(batch.line.to_pylist())
+    assert (len(skipped.units), skipped.skipped) == (0, Skipped(held_locally=4))
+    assert (await reader.select("t", scan(none))).skipped == Skipped(other_streams=4)
+
+
 async def test_what_this_process_flushes_is_seen_at_once(bucket, reader):
     await reader.select("t", scan())
 
