@@ -8,6 +8,7 @@ services in reverse order, and ends.
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 
 import uvicorn
 
-from loki_py.app.http_protocol import HttpProtocol
+from loki_py.app.http_protocol import HttpProtocol, Patience
 from loki_py.app.machine import raise_files_max
 from loki_py.app.websockets import (
     MESSAGE_BYTES_MAX,
@@ -26,6 +27,7 @@ from loki_py.app.websockets import (
 )
 from loki_py.app.wiring import Wired, wire
 from loki_py.config.schema import Config
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import LokiError
 from loki_py.runtime.lifecycle import Lifecycle
 from loki_py.runtime.logs import configure_logs, logger_of
@@ -172,10 +174,12 @@ class _HttpServer(uvicorn.Server):
 
 def _http_settings(config: Config, wired: Wired, app: Any) -> uvicorn.Config:
     tls = wired.certificates
+    patience = Patience(config.server.http_read_ns_max / NS_PER_S)
+    protocol: Any = functools.partial(HttpProtocol, patience)
     return uvicorn.Config(
         app,
         loop="none",
-        http=HttpProtocol,
+        http=protocol,
         ws=WebSocketProtocol,
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_ping_interval=PING_S,
@@ -189,8 +193,8 @@ def _http_settings(config: Config, wired: Wired, app: Any) -> uvicorn.Config:
         date_header=True,
         backlog=BACKLOG,
         ssl_context_factory=None if tls is None else lambda *_: tls.context,
-        timeout_keep_alive=max(1, config.server.http_idle_ns_max // 1_000_000_000),
-        timeout_graceful_shutdown=max(1, config.server.shutdown_ns_max // 10**9),
+        timeout_keep_alive=max(1, config.server.http_idle_ns_max // NS_PER_S),
+        timeout_graceful_shutdown=max(1, config.server.shutdown_ns_max // NS_PER_S),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from loki_py.config.sections import DurationNs, Section, SizeBytes
+from loki_py.config.sections import PositiveNs, Section, SizeBytes
 from loki_py.config.units import NS_PER_S
 
 MIB = 1 << 20
@@ -71,6 +71,6 @@ class IngesterClientConfig(Section):
             beyond, it counts as failed at once.
     """
 
-    call_ns_max: DurationNs = Field(5 * NS_PER_S, alias="remote_timeout", ge=1)
+    call_ns_max: PositiveNs = Field(5 * NS_PER_S, alias="remote_timeout")
     inflight_bytes_max: SizeBytes = Field(128 * MIB, alias="max_inflight_size")
     grpc: GrpcClientConfig = Field(GrpcClientConfig(), alias="grpc_client_config")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainSerializer, SecretStr, model_validator
 
-from loki_py.config.sections import DurationNs, Section
+from loki_py.config.sections import DurationNs, PositiveNs, Section
 from loki_py.config.units import NS_PER_S
 
 
@@ -26,7 +26,7 @@ class EtcdConfig(Section):
     """
 
     endpoints: tuple[str, ...] = ()
-    call_ns_max: DurationNs = Field(5 * NS_PER_S, alias="dial_timeout")
+    call_ns_max: PositiveNs = Field(5 * NS_PER_S, alias="dial_timeout")
     tls_enabled: bool = False
     tls_ca_path: str = ""
     tls_cert_path: str = ""
@@ -41,8 +41,6 @@ class EtcdConfig(Section):
             raise ValueError("tls_cert_path and tls_key_path need each other")
         if bool(self.username) != bool(self.password.get_secret_value()):
             raise ValueError("username and password need each other")
-        if not self.call_ns_max:
-            raise ValueError("dial_timeout must not be 0")
         for endpoint in self.endpoints:
             host, _, port = endpoint.rpartition(":")
             if not host or "/" in endpoint or not port.isdecimal():
@@ -82,15 +80,13 @@ class RingConfig(Section):
     """
 
     kvstore: KvStoreConfig = KvStoreConfig()
-    heartbeat_period_ns: DurationNs = Field(5 * NS_PER_S, alias="heartbeat_period")
+    heartbeat_period_ns: PositiveNs = Field(5 * NS_PER_S, alias="heartbeat_period")
     heartbeat_timeout_ns: DurationNs = Field(60 * NS_PER_S, alias="heartbeat_timeout")
     zone: str = Field("", alias="instance_availability_zone")
     zone_awareness_enabled: bool = False
 
     @model_validator(mode="after")
     def _check_beats(self) -> Self:
-        if not self.heartbeat_period_ns:
-            raise ValueError("heartbeat_period must not be 0")
         if 0 < self.heartbeat_timeout_ns <= self.heartbeat_period_ns:
             raise ValueError("heartbeat_timeout must be longer than heartbeat_period")
         if self.zone_awareness_enabled and not self.zone:

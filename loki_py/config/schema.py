@@ -20,6 +20,7 @@ from loki_py.config.sections import (
     Count,
     DurationNs,
     Port,
+    PositiveNs,
     Ratio,
     Section,
     SizeBytes,
@@ -50,6 +51,9 @@ class ServerConfig(Section):
     """`server`: where the process listens, and how it stops.
 
     Attributes:
+        http_read_ns_max: within which a request is whole, from its first byte to
+            the last of its body.
+        http_idle_ns_max: how long a connection may be without a request.
         admin_listen_address: where metrics and everything else about the
             process itself are served in place of the first listener; empty:
             all of it is on the first.
@@ -67,7 +71,10 @@ class ServerConfig(Section):
     )
     grpc_calls_max: Count = Field(1_000, alias="grpc_server_max_concurrent_streams")
     grpc_tls_config: GrpcServerTlsConfig = GrpcServerTlsConfig()
-    http_idle_ns_max: DurationNs = Field(
+    http_read_ns_max: PositiveNs = Field(
+        30 * NS_PER_S, alias="http_server_read_timeout"
+    )
+    http_idle_ns_max: PositiveNs = Field(
         120 * NS_PER_S, alias="http_server_idle_timeout"
     )
     shutdown_ns_max: DurationNs = Field(
@@ -176,7 +183,7 @@ class IngesterConfig(Section):
     block_directory: str = Field("", alias="block_dir")
     pack_bytes_target: SizeBytes = Field(256 * MIB, alias="pack_target_size")
     hot_tier_bytes_max: SizeBytes = Field(2_048 * MIB, alias="hot_tier_size")
-    flush_check_ns: DurationNs = Field(10 * NS_PER_S, alias="flush_check_period")
+    flush_check_ns: PositiveNs = Field(10 * NS_PER_S, alias="flush_check_period")
     flush_on_shutdown: bool = False
     chunk_idle_ns: DurationNs = Field(30 * MINUTE_NS, alias="chunk_idle_period")
     chunk_age_ns_max: DurationNs = Field(2 * HOUR_NS, alias="max_chunk_age")
@@ -200,7 +207,7 @@ class QuerierConfig(Section):
 
     concurrent_max: Count = Field(4, alias="max_concurrent")
     threads_count: int = Field(0, alias="worker_threads", ge=0)
-    tail_ns_max: DurationNs = Field(HOUR_NS, alias="tail_max_duration")
+    tail_ns_max: PositiveNs = Field(HOUR_NS, alias="tail_max_duration")
     takes_several_tenants: bool = Field(
         default=False, alias="multi_tenant_queries_enabled"
     )
@@ -223,7 +230,7 @@ class RuntimeConfig(Section):
     """`runtime_config`: files of per-tenant overrides, read again while running."""
 
     file: str = ""
-    period_ns: DurationNs = Field(10 * NS_PER_S, alias="period")
+    period_ns: PositiveNs = Field(10 * NS_PER_S, alias="period")
 
 
 class Config(Section):

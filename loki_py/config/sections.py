@@ -2,7 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
 from loki_py.config.units import (
     parse_bytes,
@@ -19,11 +26,20 @@ def _duration_of(value: object) -> int:
     return parse_duration_ns(value)
 
 
+def _not_zero(duration_ns: int) -> int:
+    if not duration_ns:
+        raise ValueError("must not be 0")
+    return duration_ns
+
+
 DurationNs = Annotated[
     int,
     BeforeValidator(_duration_of),
     PlainSerializer(print_duration),
 ]
+PositiveNs = Annotated[DurationNs, AfterValidator(_not_zero)]
+"""A deadline, or a period: 0 would be no time at all."""
+
 SizeBytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(print_bytes)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Ratio = Annotated[float, Field(gt=0, le=1)]

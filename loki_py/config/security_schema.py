@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PlainSerializer, model_validator
 
 from loki_py.config.grpc_schema import GrpcServerTlsConfig
-from loki_py.config.sections import DurationNs, Section
+from loki_py.config.sections import DurationNs, PositiveNs, Section
 from loki_py.config.units import NS_PER_S
 
 ANY_TENANT = "*"
@@ -95,7 +95,7 @@ class SecurityConfig(Section):
     tokens: tuple[TokenConfig, ...] = ()
     tokens_file: str = ""
     jwt: JwtConfig = JwtConfig()
-    reload_ns: DurationNs = Field(10 * NS_PER_S, alias="reload_period", ge=1)
+    reload_ns: PositiveNs = Field(10 * NS_PER_S, alias="reload_period")
     audit_file: str = ""
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainSerializer, SecretStr, model_validator
 
-from loki_py.config.sections import Count, DurationNs, Section, SizeBytes
+from loki_py.config.sections import Count, DurationNs, PositiveNs, Section, SizeBytes
 from loki_py.config.units import NS_PER_S
 
 MIB = 1 << 20
@@ -37,17 +37,11 @@ class S3HttpConfig(Section):
         ca_file: certificates to trust instead of the system's.
     """
 
-    connect_ns_max: DurationNs = Field(5 * NS_PER_S, alias="dial_timeout")
-    silence_ns_max: DurationNs = Field(15 * NS_PER_S, alias="response_header_timeout")
+    connect_ns_max: PositiveNs = Field(5 * NS_PER_S, alias="dial_timeout")
+    silence_ns_max: PositiveNs = Field(15 * NS_PER_S, alias="response_header_timeout")
     connections_max: Count = Field(32, alias="max_connections")
     insecure_skip_verify: bool = False
     ca_file: str = ""
-
-    @model_validator(mode="after")
-    def _check_times(self) -> Self:
-        if not self.connect_ns_max or not self.silence_ns_max:
-            raise ValueError("dial_timeout and response_header_timeout must not be 0")
-        return self
 
 
 class S3BackoffConfig(Section):
@@ -146,7 +140,7 @@ class MemcachedConfig(Section):
     host: str = ""
     service: str = "memcached"
     addresses: str = ""
-    call_ns_max: DurationNs = Field(100 * MS_NS, alias="timeout")
+    call_ns_max: PositiveNs = Field(100 * MS_NS, alias="timeout")
     connections_max: Count = Field(16, alias="max_idle_conns")
     resolve_ns: DurationNs = Field(60 * NS_PER_S, alias="update_interval")
     value_bytes_max: SizeBytes = Field(1 * MIB, alias="max_item_size")
@@ -158,8 +152,6 @@ class MemcachedConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not self.call_ns_max:
-            raise ValueError("timeout must not be 0")
         for address in filter(None, self.addresses.split(",")):
             host, _, port = address.strip().removeprefix("dns+").rpartition(":")
             if not host or "/" in host or not port.isdecimal():

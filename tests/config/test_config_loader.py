@@ -78,6 +78,11 @@ def test_unknown_key_names_its_nearest_neighbour(text, unknown, nearest):
         ("[1, 2]", "configuration is not a mapping"),
         ("a: [", "configuration is not YAML"),
         ("server: 5", "server: "),
+        (
+            "server: {http_server_read_timeout: 0}",
+            "server.http_server_read_timeout: must not be 0",
+        ),
+        ("runtime_config: {period: 0s}", "runtime_config.period: must not be 0"),
     ],
 )
 def test_wrong_value_is_named(text, message):
