@@ -1,6 +1,6 @@
 """From what a parser finds in lines to parsed labels of a frame."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -9,6 +9,7 @@ from loki_py.logql.exec.frame import (
     DUPLICATE_SUFFIX,
     Frame,
     Mask,
+    metadata_sources,
     present_in,
     with_nulls,
 )
@@ -24,13 +25,15 @@ class Found:
     def __init__(self, frame: Frame, wants: Wants) -> None:
         self.cells: Cells = {}
         self._count = len(frame)
+        self._frame = frame
         self._required = wants.hints.required
         self._wanted = None
         if wants.labels is not None:
-            self._wanted = _stems(wants.labels | wants.hints.filters.keys())
+            self._wanted = metadata_sources(wants.labels | wants.hints.filters.keys())
         self._at = 0
         self._left = 0
         self._taken = _taken_names(frame) if self._required else None
+        self._twins: dict[str, str] = {}
 
     def begin(self, row: int) -> None:
         """Start a row."""
@@ -50,15 +53,29 @@ class Found:
             return False
         column = self.cells.get(name)
         if column is None:
-            column = self.cells[name] = [None] * self._count
-        if column[self._at] is None:
+            column = self._new_column(name)
+        if column[self._at] is None and not (self._twins and self._is_late(name)):
             column[self._at] = value
             self._left -= 1
         return self._left == 0
 
+    def _new_column(self, name: str) -> list[str | None]:
+        stem = name.removesuffix(DUPLICATE_SUFFIX)
+        for twin in (stem, name + DUPLICATE_SUFFIX):
+            if twin != name and twin in self.cells:
+                self._twins |= {name: twin, twin: name}
+        column: list[str | None] = [None] * self._count
+        self.cells[name] = column
+        return column
 
-def _stems(names: frozenset[str]) -> frozenset[str]:
-    return names | {name.removesuffix(DUPLICATE_SUFFIX) for name in names}
+    def _is_late(self, name: str) -> bool:
+        """Return whether the row has the label by the other name it may come from."""
+        twin = self._twins.get(name)
+        if twin is None or self.cells[twin][self._at] is None:
+            return False
+        if self._taken is None:
+            self._taken = _taken_names(self._frame)
+        return self._taken(self._at, min(name, twin, key=len))
 
 
 def _taken_names(frame: Frame) -> Callable[[int, str], bool]:
@@ -132,12 +149,28 @@ def is_wanted_stem(name: str, wants: Wants) -> bool:
     return _is_wanted(name, wants) or _is_wanted(name + DUPLICATE_SUFFIX, wants)
 
 
-def is_of_use(frame: Frame, name: str, wants: Wants) -> bool:
-    """Return whether a raw name may become a label that is wanted, in these rows."""
-    if _is_wanted(name + DUPLICATE_SUFFIX, wants):
-        return True
+def is_of_use(frame: Frame, name: str, exposed: Collection[str]) -> bool:
+    """Return whether a raw name may become one of the names, in these rows."""
     taken = taken_mask(frame, name)
-    return taken is None or not taken.all()
+    if taken is None:
+        return name in exposed
+    if name + DUPLICATE_SUFFIX in exposed:
+        return True
+    return name in exposed and not taken.all()
+
+
+def may_meet(frame: Frame, exposed: Collection[str]) -> bool:
+    """Return whether two raw names may become one label in a row.
+
+    A field that is called `<name>_extracted` meets `<name>` where that is taken.
+    Which of them is first in the line then has to be known.
+    """
+    return any(
+        name.endswith(DUPLICATE_SUFFIX)
+        and taken_mask(frame, name.removesuffix(DUPLICATE_SUFFIX)) is not None
+        and bool(frame.lines.str.contains(name, literal=True).any())
+        for name in exposed
+    )
 
 
 def _is_wanted(name: str, wants: Wants) -> bool:

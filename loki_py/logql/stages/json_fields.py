@@ -7,19 +7,21 @@ import polars as pl
 
 from loki_py.logql import ast
 from loki_py.logql.exec.frame import (
-    DUPLICATE_SUFFIX,
     ERROR,
     ERROR_DETAILS,
     NULL,
     Frame,
     Mask,
     constant,
+    metadata_sources,
 )
 from loki_py.logql.stages.extraction import (
     Cells,
     Found,
     finish,
+    is_of_use,
     is_wanted_stem,
+    may_meet,
     row_numbers,
     series_of,
     taken_mask,
@@ -58,23 +60,30 @@ def json(stage: ast.JsonParser, wants: Wants) -> Apply:
         return lambda _: None
     if stage.extractions:
         return _expressions(stage, wants)
-    names = _names_wanted(wants)
+    exposed = _exposed(wants)
+    names = None if exposed is None else sorted(metadata_sources(exposed))
     decoder = None if names is None else FieldDecoder(names)
-    if decoder is None or not decoder.is_usable:
+    if exposed is None or decoder is None or not decoder.is_usable:
         return lambda frame: _apply(frame, None, wants)
-    return lambda frame: _apply(frame, decoder, wants, names or ())
+
+    def apply(frame: Frame) -> None:
+        met = may_meet(frame, exposed)
+        _apply(frame, None if met else decoder, wants, exposed)
+
+    return apply
 
 
 def _apply(
     frame: Frame,
     decoder: FieldDecoder | None,
     wants: Wants,
-    names: Sequence[str] = (),
+    exposed: frozenset[str] = frozenset(),
 ) -> None:
     rest = np.ones(len(frame), dtype=np.bool_)
     columns: dict[str, pl.Series] = {}
     if decoder is not None:
-        useful = [name for name in names if _is_of_use(frame, name, wants)]
+        names = sorted(metadata_sources(exposed))
+        useful = [name for name in names if is_of_use(frame, name, exposed)]
         early = _may_stop_early(frame, names, wants)
         columns, sure = _plain_fields(frame.lines, useful, early=early)
         rest = ~sure
@@ -134,14 +143,12 @@ def _nested(
     return _placed(found, columns, rows, len(frame)), rest
 
 
-def _names_wanted(wants: Wants) -> list[str] | None:
-    """Return the fields to read; None where all are."""
+def _exposed(wants: Wants) -> frozenset[str] | None:
+    """Return the labels to read; None where all are."""
     if wants.labels is None:
         return None
     names = wants.labels if wants.hints.required is None else wants.hints.required
-    names = names | wants.hints.filters.keys()
-    stems = {name.removesuffix(DUPLICATE_SUFFIX) for name in names}
-    return sorted(stems - {ERROR, ERROR_DETAILS})
+    return (names | wants.hints.filters.keys()) - {ERROR, ERROR_DETAILS}
 
 
 def _may_stop_early(frame: Frame, names: Sequence[str], wants: Wants) -> bool:
@@ -158,15 +165,6 @@ def _may_stop_early(frame: Frame, names: Sequence[str], wants: Wants) -> bool:
     if {ERROR, ERROR_DETAILS} & required:
         return False
     return all(taken_mask(frame, name) is None for name in names)
-
-
-def _is_of_use(frame: Frame, name: str, wants: Wants) -> bool:
-    """Return whether the field may become a label that is wanted."""
-    extracted = name + DUPLICATE_SUFFIX
-    if wants.label(extracted) or extracted in wants.hints.filters:
-        return True
-    taken = taken_mask(frame, name)
-    return taken is None or not taken.all()
 
 
 def _placed(

@@ -8,11 +8,11 @@ import polars as pl
 
 from loki_py.logql import ast
 from loki_py.logql.exec.frame import (
-    DUPLICATE_SUFFIX,
     ERROR,
     ERROR_DETAILS,
     Frame,
     Mask,
+    metadata_sources,
 )
 from loki_py.logql.stages.extraction import (
     Cells,
@@ -20,6 +20,7 @@ from loki_py.logql.stages.extraction import (
     finish,
     is_of_use,
     is_wanted_stem,
+    may_meet,
     row_numbers,
     series_of,
     without_taken,
@@ -46,10 +47,11 @@ def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
         return lambda _: None
     if stage.extractions:
         return _named(stage, wants)
-    names = _column_names(stage, wants)
+    exposed = _exposed(stage, wants)
+    names = None if exposed is None else _column_names(exposed, wants)
 
     def apply(frame: Frame) -> None:
-        if names is None:
+        if exposed is None or names is None or may_meet(frame, exposed):
             every = np.ones(len(frame), dtype=np.bool_)
             cells, failed = _scanned(frame, every, stage, wants)
             columns = series_of(cells)
@@ -59,7 +61,7 @@ def logfmt(stage: ast.LogfmtParser, wants: Wants) -> Apply:
         for name in names:
             if not len(frame):
                 return
-            if not is_of_use(frame, name, wants):
+            if not is_of_use(frame, name, exposed):
                 continue
             if read is None or read.count != len(frame):
                 read = _KeyReader(frame.lines)
@@ -102,16 +104,17 @@ def _whole_column(
     return values.zip_with(pl.Series(sure), rest)
 
 
-def _column_names(stage: ast.LogfmtParser, wants: Wants) -> list[str] | None:
-    """Return the keys to read by column; None where lines must be read whole."""
+def _exposed(stage: ast.LogfmtParser, wants: Wants) -> frozenset[str] | None:
+    """Return the labels to read by column; None where lines must be read whole."""
     # What follows a malformed pair is not read by a strict stage.
     if wants.labels is None or stage.keep_empty or stage.strict:
         return None
-    names = {
-        name.removesuffix(DUPLICATE_SUFFIX)
-        for name in wants.labels | wants.hints.filters.keys()
-        if name not in {ERROR, ERROR_DETAILS}
-    }
+    return (wants.labels | wants.hints.filters.keys()) - {ERROR, ERROR_DETAILS}
+
+
+def _column_names(exposed: frozenset[str], wants: Wants) -> list[str] | None:
+    """Return the keys that the labels may come from; None where they are many."""
+    names = metadata_sources(exposed)
     if len(names) > _COLUMN_NAMES_MAX:
         return None
     # Filtered ones first: the others are then read on fewer lines.
