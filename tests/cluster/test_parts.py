@@ -1,5 +1,6 @@
 """A cluster of parts: who writes does not read, and members come and go."""
 
+import contextlib
 import json
 import time
 import urllib.parse
@@ -20,20 +21,35 @@ from websockets.sync.client import connect
 NAMES = ("ingester-0", "ingester-1", "ingester-2")
 
 
+@contextlib.contextmanager
+def parts(folder):
+    """Yield three ingesters, a distributor and a querier."""
+    with Cluster(folder, **{"pattern_ingester.enabled": "true"}) as cluster:
+        for name in NAMES:
+            cluster.spawn(name, target="ingester")
+        cluster.spawn("distributor-0", target="distributor")
+        cluster.spawn("querier-0", target="querier")
+        cluster.settle()
+        yield cluster
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("parts")
-    with Cluster(folder, **{"pattern_ingester.enabled": "true"}) as cluster:
+    """Parts that stay."""
+    with parts(tmp_path_factory.mktemp("parts")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster(tmp_path):
+    """Parts of which some will be missing."""
+    with parts(tmp_path) as cluster:
         yield cluster
 
 
 def test_parts_answer_as_a_whole(cluster):
     """Pushes go to distributors, questions to queriers, entries to ingesters."""
-    for name in NAMES:
-        cluster.spawn(name, target="ingester")
-    distributor = cluster.spawn("distributor-0", target="distributor")
-    querier = cluster.spawn("querier-0", target="querier")
-    cluster.settle()
+    distributor, querier = cluster.nodes["distributor-0"], cluster.nodes["querier-0"]
     with Load([distributor], asks=False) as load:
         load.grows()
 
@@ -112,8 +128,9 @@ def test_patterns_of_replicas_are_counted_once(cluster):
 
 
 @pytest.mark.nightly
-def test_ingester_leaves_for_good_and_is_not_missed(cluster):
+def test_ingester_leaves_for_good_and_is_not_missed(own_cluster):
     """What it held is in object storage before its last sign is taken away."""
+    cluster = own_cluster
     ingesters = [cluster.nodes[name] for name in NAMES]
     distributor = cluster.nodes["distributor-0"]
     querier = cluster.nodes["querier-0"]
@@ -135,11 +152,12 @@ def test_ingester_leaves_for_good_and_is_not_missed(cluster):
     assert newcomer.process is not None
 
 
-def test_instance_that_is_gone_is_missed_until_it_is_forgotten(cluster):
+def test_instance_that_is_gone_is_missed_until_it_is_forgotten(own_cluster):
     """A ring entry that ran out hides nobody; the operator decides."""
+    cluster = own_cluster
     querier = cluster.nodes["querier-0"]
     distributor = cluster.nodes["distributor-0"]
-    victims = [n for n in cluster.nodes.values() if "ingester" in n.name][-2:]
+    victims = [cluster.nodes[name] for name in NAMES[-2:]]
     with Load([distributor], asks=False) as load:
         load.grows()
     for victim in victims:
