@@ -60,7 +60,7 @@ def shown(answer):
         return [print_float(answer)]
     found = []
     for labels, value in answer.items():
-        name = "{" + ", ".join(f'{n}="{v}"' for n, v in labels) + "}"
+        name = escaped("{" + ", ".join(f'{n}="{v}"' for n, v in labels) + "}")
         if isinstance(value, float):
             found.append(f"{name} {rounded(value)}")
         elif isinstance(value, dict):

@@ -3,7 +3,8 @@
 All lines of a column lie in one buffer. The key's places are found by
 comparing whole buffers, everything else is decided for all places at once.
 What is not plainly decidable is left to a reader of single lines: lines with
-escaped or stray quotes, empty values, values with `=` or quotes inside.
+escaped or stray quotes, values that are empty or have escapes, `=` or quotes
+inside.
 """
 
 from dataclasses import dataclass
@@ -190,8 +191,12 @@ def _ends_of(lines: LineBuffer, start: Rows, line: Rows) -> tuple[Rows, Mask]:
     if quoted.any():
         following = np.searchsorted(lines.quotes, start[quoted], side="right")
         closing = np.append(lines.quotes, len(lines.raw))[following]
-        plain[quoted] = closing < line_end[quoted]
         end[quoted] = np.minimum(closing, line_end[quoted])
+        escapes = np.flatnonzero(lines.raw == _BACKSLASH)
+        escaped = np.searchsorted(escapes, start[quoted]) < np.searchsorted(
+            escapes, end[quoted]
+        )
+        plain[quoted] = (closing < line_end[quoted]) & ~escaped
     active = np.flatnonzero(~quoted & (start < line_end))
     at = start[active]
     while len(active):
