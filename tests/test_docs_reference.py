@@ -13,7 +13,8 @@ import yaml
 from loki_py.api.access import access_of
 from loki_py.app import wiring
 from loki_py.config.dump import print_config
-from loki_py.config.limits import YAML_NAMES
+from loki_py.config.limits import NO_EFFECT as WARNING
+from loki_py.config.limits import YAML_NAMES, Limits
 from loki_py.config.loader import known_keys, parse_config
 from loki_py.config.schema import Config
 from loki_py.runtime.logs import LogLevel
@@ -137,7 +138,10 @@ def test_limits_without_effect_are_told_from_those_with_one():
         if not re.search(rf"\.{attribute}\b", source)
     }
 
-    assert told == unused
+    everything = Limits.from_mapping(Limits().to_mapping())
+    warned = {name for name, why in everything.remarks().items() if why == WARNING}
+
+    assert told == unused == warned
 
 
 def test_every_metric_stands_with_its_labels_and_meaning(metrics):

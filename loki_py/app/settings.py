@@ -18,7 +18,9 @@ def read_config(
     """
     try:
         text = "" if file is None else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigInvalid(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ConfigInvalid(f"{file}: {error}") from None
     environment = os.environ if expand_env else None
     return parse_config(text, assignments=assignments, environment=environment)

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
-import yaml
-
 from loki_py.config.limit_kinds import (
     BOOLEAN,
     BYTES,
@@ -30,14 +28,28 @@ from loki_py.config.limit_kinds import (
     one_of,
     parse_named,
 )
+from loki_py.config.nearest import unknown_text
 from loki_py.config.otlp import OTLP, OtlpRules
+from loki_py.config.yaml_text import parse_yaml
 
-_NAME, _KIND = "yaml", "kind"
+_NAME, _KIND, _REMARK = "yaml", "kind", "remark"
+
+NO_EFFECT = "it has no effect here"
+ONLY_0 = "only 0 has an effect here"
+NOT_DELETED = "nothing is deleted yet"
 
 
-def _limit(name: str, kind: Kind, default: Any) -> Any:
+def _limit(name: str, kind: Kind, default: Any, *, remark: str = "") -> Any:
+    """Return the field of a limit.
+
+    Args:
+        remark: what to tell whoever sets it, where it does less than in Loki.
+    """
     value = kind.parse(default)
-    return field(default_factory=lambda: value, metadata={_NAME: name, _KIND: kind})
+    return field(
+        default_factory=lambda: value,
+        metadata={_NAME: name, _KIND: kind, _REMARK: remark},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,9 @@ class Limits:
     """Every limit of one tenant; compared by identity.
 
     Names inside are ours, `yaml` metadata holds Loki's.
+
+    Attributes:
+        given: Loki's names of those that were set, not merely left as they are.
     """
 
     # Pushing: rates.
@@ -113,8 +128,12 @@ class Limits:
     stream_burst_bytes: int = _limit("per_stream_rate_limit_burst", BYTES, "15MB")
     streams_local_max: int = _limit("max_streams_per_user", COUNT, 0)
     streams_global_max: int = _limit("max_global_streams_per_user", COUNT, 5000)
-    use_owned_stream_count: bool = _limit("use_owned_stream_count", BOOLEAN, False)
-    shard_streams: Mapping[str, Any] = _limit("shard_streams", MAPPING, {})
+    use_owned_stream_count: bool = _limit(
+        "use_owned_stream_count", BOOLEAN, False, remark=NO_EFFECT
+    )
+    shard_streams: Mapping[str, Any] = _limit(
+        "shard_streams", MAPPING, {}, remark=NO_EFFECT
+    )
     # Pushing: labels.
     label_name_bytes_max: int = _limit("max_label_name_length", COUNT, 1024)
     label_value_bytes_max: int = _limit("max_label_value_length", COUNT, 2048)
@@ -169,7 +188,7 @@ class Limits:
     querier_bytes_read_max: int = _limit("max_querier_bytes_read", BYTES, "150GB")
     query_timeout_ns: int = _limit("query_timeout", DURATION, "1m")
     query_matchers_max: int = _limit("max_streams_matchers_per_query", COUNT, 1000)
-    cardinality_max: int = _limit("cardinality_limit", COUNT, 100_000)
+    cardinality_max: int = _limit("cardinality_limit", COUNT, 100_000, remark=NO_EFFECT)
     tail_requests_max: int = _limit("max_concurrent_tail_requests", COUNT, 10)
     required_labels: tuple[str, ...] = _limit("required_labels", TEXTS, ())
     label_matchers_min: int = _limit("minimum_labels_number", COUNT, 0)
@@ -179,56 +198,80 @@ class Limits:
     volume_enabled: bool = _limit("volume_enabled", BOOLEAN, True)
     volume_series_max: int = _limit("volume_max_series", COUNT, 1000)
     # Querying: splitting, parallelism, caches.
-    query_parallelism_max: int = _limit("max_query_parallelism", COUNT, 32)
-    tsdb_query_parallelism_max: int = _limit("tsdb_max_query_parallelism", COUNT, 128)
-    shard_bytes_max: int = _limit("tsdb_max_bytes_per_shard", BYTES, "600MB")
-    sharding_strategy: str = _limit(
-        "tsdb_sharding_strategy", one_of("power_of_two", "bounded"), "power_of_two"
+    query_parallelism_max: int = _limit(
+        "max_query_parallelism", COUNT, 32, remark=ONLY_0
     )
-    precompute_chunks: bool = _limit("tsdb_precompute_chunks", BOOLEAN, False)
-    split_queries_ns: int = _limit("split_queries_by_interval", DURATION, "1h")
+    tsdb_query_parallelism_max: int = _limit(
+        "tsdb_max_query_parallelism", COUNT, 128, remark=ONLY_0
+    )
+    shard_bytes_max: int = _limit(
+        "tsdb_max_bytes_per_shard", BYTES, "600MB", remark=NO_EFFECT
+    )
+    sharding_strategy: str = _limit(
+        "tsdb_sharding_strategy",
+        one_of("power_of_two", "bounded"),
+        "power_of_two",
+        remark=NO_EFFECT,
+    )
+    precompute_chunks: bool = _limit(
+        "tsdb_precompute_chunks", BOOLEAN, False, remark=NO_EFFECT
+    )
+    split_queries_ns: int = _limit(
+        "split_queries_by_interval", DURATION, "1h", remark=NO_EFFECT
+    )
     split_metadata_queries_ns: int = _limit(
-        "split_metadata_queries_by_interval", DURATION, "1d"
+        "split_metadata_queries_by_interval", DURATION, "1d", remark=NO_EFFECT
     )
     split_recent_metadata_queries_ns: int = _limit(
-        "split_recent_metadata_queries_by_interval", DURATION, "1h"
+        "split_recent_metadata_queries_by_interval", DURATION, "1h", remark=NO_EFFECT
     )
     recent_metadata_query_window_ns: int = _limit(
-        "recent_metadata_query_window", DURATION, 0
+        "recent_metadata_query_window", DURATION, 0, remark=NO_EFFECT
     )
     split_instant_metric_queries_ns: int = _limit(
-        "split_instant_metric_queries_by_interval", DURATION, "1h"
+        "split_instant_metric_queries_by_interval", DURATION, "1h", remark=NO_EFFECT
     )
     split_ingester_queries_ns: int = _limit(
-        "split_ingester_queries_by_interval", DURATION, 0
+        "split_ingester_queries_by_interval", DURATION, 0, remark=NO_EFFECT
     )
-    sharding_lookback_ns_min: int = _limit("min_sharding_lookback", DURATION, 0)
+    sharding_lookback_ns_min: int = _limit(
+        "min_sharding_lookback", DURATION, 0, remark=NO_EFFECT
+    )
     cache_freshness_ns_max: int = _limit(
-        "max_cache_freshness_per_query", DURATION, "10m"
+        "max_cache_freshness_per_query", DURATION, "10m", remark=NO_EFFECT
     )
     metadata_cache_freshness_ns_max: int = _limit(
-        "max_metadata_cache_freshness", DURATION, "1d"
+        "max_metadata_cache_freshness", DURATION, "1d", remark=NO_EFFECT
     )
     stats_cache_freshness_ns_max: int = _limit(
-        "max_stats_cache_freshness", DURATION, "10m"
+        "max_stats_cache_freshness", DURATION, "10m", remark=NO_EFFECT
     )
-    queriers_per_tenant_max: int = _limit("max_queriers_per_tenant", COUNT, 0)
-    query_ready_index_days: int = _limit("query_ready_index_num_days", COUNT, 0)
+    queriers_per_tenant_max: int = _limit(
+        "max_queriers_per_tenant", COUNT, 0, remark=NO_EFFECT
+    )
+    query_ready_index_days: int = _limit(
+        "query_ready_index_num_days", COUNT, 0, remark=NO_EFFECT
+    )
     shard_aggregations: tuple[str, ...] = _limit(
         "shard_aggregations",
         TEXTS,
         "quantile_over_time,last_over_time,first_over_time,approx_topk",
+        remark=NO_EFFECT,
     )
     # Keeping and deleting.
-    retention_period_ns: int = _limit("retention_period", DURATION, 0)
+    retention_period_ns: int = _limit(
+        "retention_period", DURATION, 0, remark=NOT_DELETED
+    )
     retention_stream: tuple[StreamRetention, ...] = _limit(
-        "retention_stream", _RETENTIONS, ()
+        "retention_stream", _RETENTIONS, (), remark=NO_EFFECT
     )
     deletion_mode: str = _limit(
         "deletion_mode",
         one_of("disabled", "filter-only", "filter-and-delete"),
         "filter-and-delete",
+        remark=NO_EFFECT,
     )
+    given: frozenset[str] = frozenset()
 
     @classmethod
     def from_mapping(
@@ -243,10 +286,20 @@ class Limits:
         changes = {}
         for name, value in mapping.items():
             if name not in YAML_NAMES:
-                raise ValueError(f"unknown limit {name!r}")
+                raise ValueError(unknown_text("limit", name, YAML_NAMES))
             attribute, kind = YAML_NAMES[name]
             changes[attribute] = parse_named(name, kind, value)
-        return replace(base or cls(), **changes)
+        return replace(base or cls(), **changes, given=frozenset(mapping))
+
+    def remarks(self) -> Mapping[str, str]:
+        """Return what to tell of the limits given that do less than in Loki."""
+        return {
+            item.metadata[_NAME]: remark
+            for item in fields(self)
+            if (remark := item.metadata.get(_REMARK))
+            and item.metadata[_NAME] in self.given
+            and (remark != ONLY_0 or getattr(self, item.name))
+        }
 
     def to_mapping(self) -> dict[str, Any]:
         """Return every limit under Loki's name, as `from_mapping` reads it."""
@@ -257,7 +310,9 @@ class Limits:
 
 
 YAML_NAMES: Mapping[str, tuple[str, Kind]] = {
-    item.metadata[_NAME]: (item.name, item.metadata[_KIND]) for item in fields(Limits)
+    item.metadata[_NAME]: (item.name, item.metadata[_KIND])
+    for item in fields(Limits)
+    if item.metadata
 }
 
 
@@ -299,8 +354,8 @@ def parse_overrides(text: str, defaults: Limits) -> Mapping[str, Limits]:
     Raises: ValueError, naming section, tenant and limit.
     """
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        document = parse_yaml(text)
+    except ValueError as error:
         raise ValueError(f"not YAML: {error}") from None
     sections = parse_named("runtime configuration", MAPPING, document)
     for section in sections:
@@ -317,4 +372,4 @@ def _tenant_limits(tenant: str, mapping: object, defaults: Limits) -> Limits:
     try:
         return Limits.from_mapping(MAPPING.parse(mapping), defaults)
     except ValueError as error:
-        raise ValueError(f"overrides.{tenant}.{error}") from None
+        raise ValueError(f"overrides.{tenant}: {error}") from None

@@ -3,19 +3,22 @@
 Pure: the caller reads the file and hands over the environment.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from loki_py.config.limits import YAML_NAMES, Limits
+from loki_py.config.nearest import unknown_text
 from loki_py.config.schema import Config
+from loki_py.config.yaml_text import parse_yaml
 from loki_py.errors import ConfigInvalid
 
 KeyTree: TypeAlias = Mapping[str, "KeyTree | None"]
+
+# Our own texts hold the value where that helps; what is a text may be secret.
+_TOLD_ALONE = {"value_error", "string_type"}
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{(\w+)(?::-?([^}]*))?\}")
 
@@ -41,9 +44,8 @@ def parse_config(
     wanted = _mapping_of(_yaml_of(text, "configuration"), "configuration")
     for assignment in assignments:
         _assign(wanted, assignment)
-    unknown = next(_unknown_keys(wanted, _KEYS), None)
-    if unknown is not None:
-        raise ConfigInvalid(_unknown_text(unknown))
+    if misfits := list(_misfits(wanted, _KEYS)):
+        raise ConfigInvalid("; ".join(misfits))
     try:
         return Config.model_validate(wanted)
     except ValidationError as error:
@@ -95,32 +97,30 @@ def _leaf_keys(tree: KeyTree, prefix: str) -> Iterator[str]:
             yield from _leaf_keys(below, f"{prefix}{key}.")
 
 
-def _unknown_keys(
+def _misfits(
     values: Mapping[str, Any], tree: KeyTree, prefix: str = ""
 ) -> Iterator[str]:
+    """Yield what is wrong with the keys, one text for each mistake."""
     for key, value in values.items():
+        path = f"{prefix}{key}"
+        below = tree.get(key)
         if key not in tree:
-            yield f"{prefix}{key}"
-            continue
-        below = tree[key]
-        if below is not None and isinstance(value, Mapping):
-            yield from _unknown_keys(value, below, f"{prefix}{key}.")
-
-
-def _unknown_text(key: str) -> str:
-    """Name the unknown key and the known one that looks most like it."""
-    known = known_keys()
-    tail = key.rpartition(".")[2]
-    same_tail = [name for name in known if name.rpartition(".")[2] == tail]
-    nearest = same_tail or difflib.get_close_matches(key, known, n=1, cutoff=0)
-    return f"unknown key {key!r}; the nearest known key is {nearest[0]!r}"
+            yield unknown_text("key", path, known_keys())
+        elif below is not None and isinstance(value, Mapping):
+            yield from _misfits(value, below, f"{path}.")
+        elif below is not None:
+            yield f"{path}: not a section with keys of its own: {value!r}"
 
 
 def error_texts(error: ValidationError) -> Iterator[str]:
     """Yield what is wrong, and where, one text for each mistake."""
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
-        yield f"{where}: {item['msg'].removeprefix('Value error, ')}"
+        text = item["msg"].removeprefix("Value error, ")
+        given = item["input"]
+        if item["type"] not in _TOLD_ALONE and isinstance(given, str | int | float):
+            text = f"{text}: {given!r}"
+        yield f"{where}: {text}"
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:
@@ -139,8 +139,8 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
 
 def _yaml_of(text: str, what: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return parse_yaml(text)
+    except ValueError as error:
         raise ConfigInvalid(f"{what} is not YAML: {error}") from None
 
 

@@ -3,11 +3,11 @@
 Pure: the caller reads the file.
 """
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from loki_py.config.loader import error_texts
 from loki_py.config.security_schema import TokenConfig, check_alone
+from loki_py.config.yaml_text import parse_yaml
 from loki_py.errors import ConfigInvalid
 
 _TOKENS = TypeAdapter(tuple[TokenConfig, ...])
@@ -19,10 +19,10 @@ def parse_tokens(text: str) -> tuple[TokenConfig, ...]:
     Raises: ConfigInvalid.
     """
     try:
-        tokens = _TOKENS.validate_python(tuple(yaml.safe_load(text) or ()))
+        tokens = _TOKENS.validate_python(tuple(parse_yaml(text) or ()))
         check_alone(tokens)
     except ValidationError as error:
         raise ConfigInvalid("; ".join(error_texts(error))) from None
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ConfigInvalid(f"not a YAML list of tokens: {error}") from None
     return tokens

@@ -15,6 +15,8 @@ from loki_py.config.limits import Limits, parse_overrides
 from loki_py.errors import ConfigInvalid
 from loki_py.runtime.logs import logger_of
 
+UNHEEDED = "limit is not heeded as in Loki"
+
 _log = logger_of("overrides")
 
 
@@ -67,6 +69,7 @@ class FileOverrides:
             if texts != self._texts:
                 self._tenants = self._parse(texts)
                 self._texts = texts
+                _tell_remarks(self._tenants)
         except ConfigInvalid:
             self._succeeded.set(0)
             raise
@@ -77,6 +80,8 @@ class FileOverrides:
 
         Raises: ConfigInvalid where the first reading fails.
         """
+        for name, remark in self.defaults.remarks().items():
+            _log.warning(UNHEEDED, key=f"limits_config.{name}", why=remark)
         self.load()
         if self._paths:
             self._task = asyncio.create_task(self._reload_forever())
@@ -100,7 +105,9 @@ class FileOverrides:
     def _read(self, path: Path) -> str:
         try:
             return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise ConfigInvalid(f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
             raise ConfigInvalid(f"{path}: {error}") from None
 
     def _parse(self, texts: Sequence[str]) -> Mapping[str, Limits]:
@@ -111,3 +118,14 @@ class FileOverrides:
             except ValueError as error:
                 raise ConfigInvalid(f"{path}: {error}") from None
         return tenants
+
+
+def _tell_remarks(tenants: Mapping[str, Limits]) -> None:
+    """Tell, once for each limit, of those that do less than in Loki."""
+    tenants_of: dict[tuple[str, str], list[str]] = {}
+    for tenant, limits in tenants.items():
+        for remark in limits.remarks().items():
+            tenants_of.setdefault(remark, []).append(tenant)
+    for (limit, why), names in tenants_of.items():
+        key = f"overrides.{names[0]}.{limit}"
+        _log.warning(UNHEEDED, key=key, why=why, tenants=len(names))

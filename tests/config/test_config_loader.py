@@ -67,17 +67,38 @@ def test_unknown_key_names_its_nearest_neighbour(text, unknown, nearest):
     )
 
 
+def test_every_unknown_key_is_told_at_once():
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_config("schema_config: {}\nfrontend: {encoding: protobuf}")
+
+    assert str(caught.value) == (
+        "unknown key 'schema_config'; docs/configuration.md names all;"
+        " unknown key 'frontend.encoding'; docs/configuration.md names all"
+    )
+
+
+def test_secret_that_is_no_text_is_not_told():
+    etcd = "common.ring.kvstore.etcd"
+
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_config("", assignments=[f"{etcd}.password=12345"])
+
+    assert f"{etcd}.password" in str(caught.value)
+    assert "12345" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("server: {http_listen_port: 70000}", "server.http_listen_port: "),
+        ("server: {http_listen_port: 70000}", "or equal to 65535: 70000"),
         ("ingester: {head_size: big}", "ingester.head_size: not a byte size: 'big'"),
         ("ingester: {max_chunk_age: -5}", "ingester.max_chunk_age: not a duration"),
         ("ingester: {wal: {sync: maybe}}", "ingester.wal.sync: "),
         ("limits_config: {max_line_size: x}", "limits_config: max_line_size: "),
         ("[1, 2]", "configuration is not a mapping"),
-        ("a: [", "configuration is not YAML"),
-        ("server: 5", "server: "),
+        ("a: [", "configuration is not YAML: line 1, column 5: "),
+        ("server: 5", "server: not a section with keys of its own: 5"),
+        ("limits_config: 5", "limits_config: not a section"),
         (
             "server: {http_server_read_timeout: 0}",
             "server.http_server_read_timeout: must not be 0",

@@ -104,7 +104,10 @@ def test_an_empty_overrides_file_overrides_nothing():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("overrides: {a: {b: 1}}", "overrides.a.unknown limit 'b'"),
+        (
+            "overrides: {a: {b: 1}}",
+            "overrides.a: unknown limit 'b'; docs/configuration.md names all",
+        ),
         ("override: {}", "unknown section 'override'"),
         ("a: [", "not YAML"),
         ("[1]", "not a mapping"),

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from loki_py.config.limits import Limits
 from loki_py.errors import ConfigInvalid
@@ -11,6 +12,7 @@ from loki_py.runtime.overrides import FileOverrides
 
 GOOD = "overrides: {t1: {max_query_series: 7}}"
 MILLISECOND_NS = 1_000_000
+HOUR_NS = 3_600 * 10**9
 
 
 def overrides_of(*paths, period_ns=MILLISECOND_NS):
@@ -94,3 +96,29 @@ async def until(is_so):
     async with asyncio.timeout(5):
         while not is_so():  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(0.001)
+
+
+async def test_limits_that_do_less_than_in_loki_are_told_of(path):
+    """Once each, however many tenants have them, and not those of Loki's effect."""
+    path.write_text(
+        "overrides:\n"
+        "  t1: {cardinality_limit: 9, retention_period: 1d, max_query_series: 7}\n"
+        "  t2: {cardinality_limit: 8, max_query_parallelism: 0}\n"
+    )
+    defaults = Limits.from_mapping({"max_query_parallelism": 16})
+    overrides = FileOverrides(
+        [path], defaults, period_ns=HOUR_NS, registry=CollectorRegistry()
+    )
+
+    with capture_logs() as events:
+        await overrides.start()
+        overrides.load()
+        await overrides.stop()
+
+    told = [(e["key"], e["why"], e.get("tenants")) for e in events]
+    assert told == [
+        ("limits_config.max_query_parallelism", "only 0 has an effect here", None),
+        ("overrides.t1.cardinality_limit", "it has no effect here", 2),
+        ("overrides.t1.retention_period", "nothing is deleted yet", 1),
+    ]
+    assert {e["log_level"] for e in events} == {"warning"}
