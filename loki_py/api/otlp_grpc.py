@@ -252,7 +252,7 @@ class OtlpGrpc:
         try:
             _check_free(settings.address, settings.port)
         except OSError as error:
-            self._give_up(str(error))
+            self._give_up(error.strerror or str(error))
             if settings.is_port_given:
                 raise NotReady(self._trouble) from None
             self._trouble = ""
@@ -297,7 +297,8 @@ class OtlpGrpc:
             f"OTLP over gRPC can not listen on {settings.address}:{settings.port}: "
             f"{why}; otlp.grpc_listen_port chooses another port, 0 none"
         )
-        _log.error(self._trouble)
+        tell = _log.error if settings.is_port_given else _log.warning
+        tell(self._trouble)
 
 
 def _check_free(address: str, port: int) -> None:

@@ -23,9 +23,15 @@ class DataLock:
     async def start(self) -> None:
         """Make the directory and take its lock.
 
-        Raises: NotReady where another process has it, OSError.
+        Raises: NotReady where another process has it, or there can be none;
+        OSError.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotReady(
+                f"no directory can be made at {self.directory}: {error.strerror}"
+            ) from None
         path = self.directory / LOCK_NAME
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

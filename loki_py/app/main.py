@@ -21,7 +21,12 @@ from loki_py.app.options import in_front_moved
 from loki_py.client.connection import RequestFailed
 from loki_py.errors import ConfigInvalid, LokiError
 
-WHERE = "Does it run there? --addr or LOKI_ADDR says where; `loki-py serve` starts one."
+HINTS = {
+    0: "Does it run there? --addr or LOKI_ADDR says where; `loki-py serve` starts one.",
+    401: "It asks who you are: --org-id or LOKI_ORG_ID names the tenant, --bearer-token"
+    " or LOKI_BEARER_TOKEN shows a token.",
+}
+"""What may help, by the status of an answer; 0 is none."""
 
 app = typer.Typer(
     help="A log store that speaks Loki's API.",
@@ -41,13 +46,29 @@ def serve(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="YAML; every key is optional.")
     ] = None,
-    target: Annotated[str, typer.Option(help="What this process runs.")] = "",
-    data_dir: Annotated[str, typer.Option(help="Where everything is kept.")] = "",
-    http_port: Annotated[int | None, typer.Option(min=0, max=65_535)] = None,
-    grpc_port: Annotated[int | None, typer.Option(min=0, max=65_535)] = None,
+    target: Annotated[
+        str, typer.Option(help="What this process runs; all if not given.")
+    ] = "",
+    data_dir: Annotated[
+        str, typer.Option(help="Where everything is kept; ./data if not given.")
+    ] = "",
+    http_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Of the API; 3100 if not given, 0: any free one."
+        ),
+    ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Inside a cluster; 9095 if not given, 0: any."
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key.path=value; the value is YAML."),
+        typer.Option(
+            "--set", help="key.path=value of any key, repeatable; the value is YAML."
+        ),
     ] = None,
     expand_env: Annotated[
         bool,
@@ -114,8 +135,8 @@ def main() -> None:
         sys.exit(2)
     except RequestFailed as error:
         print(f"loki-py: {error}", file=sys.stderr)
-        if not error.status:
-            print(WHERE, file=sys.stderr)
+        if error.status in HINTS:
+            print(HINTS[error.status], file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -19,6 +19,9 @@ from loki_py.client.connection import RequestFailed
 
 PUSH = "/loki/api/v1/push"
 READ_BYTES = 1 << 20
+NOBODY_MAY = {401, 403}
+"""What is answered so is answered so for every push."""
+
 WAIT_S = 0.05
 """How long a pipe may be silent before what came from it is pushed."""
 
@@ -76,7 +79,8 @@ class Pusher:
     def push(self, source: Input) -> PushCount:
         """Push every line; a push that the server calls wrong is not repeated.
 
-        Raises: RequestFailed where the server can not be reached, OSError.
+        Raises: RequestFailed where the server can not be reached, or takes none
+        of us; OSError.
         """
         clock = LineClock(self.pattern, self.time_format)
         count = PushCount()
@@ -100,7 +104,7 @@ class Pusher:
         try:
             self.client.post(PUSH, body, {"Content-Type": "application/json"})
         except RequestFailed as error:
-            if not 400 <= error.status < 429:
+            if error.status in NOBODY_MAY or not 400 <= error.status < 429:
                 raise
             count.refused_pushes += 1
             self.say(f"{source.name}: {error}")

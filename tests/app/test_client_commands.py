@@ -182,6 +182,21 @@ def test_push_that_is_wrong_is_told_and_not_repeated(server, run, tmp_path):
     assert len(server.pushed) == 1
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_push_ends_at_once_where_we_may_not(server, run, tmp_path, status):
+    (tmp_path / "a").write_text("x\n" * 10)
+    server.refusals = [RequestFailed("who?", status=status)] * 10
+
+    exit_status, _, err = run(
+        "push", "--label", "app=a", "--batch-lines", "1", tmp_path / "a"
+    )
+
+    assert exit_status == 1
+    assert len(server.asked) == 1
+    assert err.startswith("loki-py: who?\n")
+    assert ("--org-id" in err) == (status == 401)
+
+
 def test_push_gives_up_when_the_server_stays_away(server, run, tmp_path):
     (tmp_path / "a").write_text("x\n")
     server.refusals = [RequestFailed("gone")] * 100
@@ -230,7 +245,7 @@ def test_server_that_is_down_is_told_with_where_it_is_looked_for(server, run):
     status, _, err = run("labels", "-q")
 
     assert status == 1
-    assert err == f"loki-py: no answer from http://h\n{main.WHERE}\n"
+    assert err == f"loki-py: no answer from http://h\n{main.HINTS[0]}\n"
 
 
 @pytest.mark.parametrize(
