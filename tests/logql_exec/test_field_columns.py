@@ -21,6 +21,7 @@ PIECES = st.sampled_from(
         "a=1", "a=", "a", "b=2", "level=info", 'level="in fo"', 'a="x level=y"', "a==1",
         'a="b\\"c"', 'a="', '"', "a_b=7", "a.b=8", "=", "\t", "  ", 'b="a=1"', 'a=1"2',
         'a=1"', "xa=1", 'a="1"b=2', "é=1", "a=é", "a=\ufffd", "b='x'", "\n", "a=1=2",
+        'a="b\\nc"', 'level="\\u0041"',
     ]
 )  # fmt: skip
 SCALARS = st.sampled_from(
@@ -117,10 +118,12 @@ def test_logfmt_columns_are_right_where_sure(lines, name):
         max_size=6,
     ),
     st.sampled_from([name for name in NAMES if "_" not in name]),
+    st.sampled_from(["{} {}", "{1} {0}"]),
 )
-def test_searched_logfmt_keys_are_right_where_sure(lines, name):
-    """The same of the reader that searches lines where they lie."""
-    long = [f"{line} padding=to-lie-in-the-buffer-and-long-enough" for line in lines]
+def test_searched_logfmt_keys_are_right_where_sure(lines, name, form):
+    """The same of the reader that searches lines where they lie, to their end."""
+    padding = "padding=to-lie-in-the-buffer-and-long-enough"
+    long = [form.format(line, padding) for line in lines]
     views = LineViews.of(pl.Series(long, dtype=pl.String))
     assert views is not None
     values, sure = KeySearch(views, name).values()
@@ -152,6 +155,18 @@ def test_keys_are_found_wherever_their_lines_lie():
             v for v, s in zip(expected, sure, strict=True) if s
         ]
         assert sure[:7].all()
+
+
+def test_last_key_of_all_lines_is_found_behind_a_quote():
+    """No bytes behind the lines are needed to see what the last ones are."""
+    lines = pl.Series(["level=info took=1ms msg=first", 'took=+3s n="nan" id=1'])
+    views = LineViews.of(lines)
+    assert views is not None
+
+    values, sure = KeySearch(views, "id").values()
+
+    assert values.to_list() == [None, "1"]
+    assert sure.all()
 
 
 def test_plain_lines_are_read_by_column():

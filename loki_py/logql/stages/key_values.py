@@ -259,8 +259,11 @@ def texts_of_spans(
     """
     length = np.where(present, end - start, 0)
     low = words[start] & MASKS[np.minimum(length, 8)]
+    # Where the next eight bytes are not all there, they are the last of the last.
     high_at = np.minimum(start + 8, len(words) - 1)
-    high = words[high_at] & MASKS[np.clip(length - 8, 0, 8)]
+    beyond = np.minimum(start + 8 - high_at, 7)
+    high = words[high_at] >> (8 * beyond).astype(np.uint64)
+    high &= MASKS[np.clip(length - 8, 0, 8)]
     return texts_of_words(low, high, length, start, raw, present)
 
 
