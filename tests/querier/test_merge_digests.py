@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from fakes.ingesters import batch_of, rows_of
 
 from loki_py.logql.stages.line_chunks import LiteralSearch
 from loki_py.model.matchers import Matcher, MatchType
-from loki_py.model.scan import BatchUnit, Columns, ReadStats, Scan, StreamRuns
+from loki_py.model.scan import (
+    BatchUnit,
+    Columns,
+    LargeUnit,
+    ReadStats,
+    Scan,
+    StreamRuns,
+)
 from loki_py.querier.merge import merged
 from loki_py.transport.abc import DigestedUnit
 from loki_py.wire.digests import KIND, digests_of
@@ -121,3 +129,87 @@ def test_replicas_with_other_digests_are_compared_by_their_lines():
 
     assert len(read_all(merged(units, SCAN), Columns())) == len(ROWS)
     assert units[1].reads
+
+
+@dataclass
+class Pack(LargeUnit):
+    """A unit of this process that can be cut, and counts what is asked of it."""
+
+    batch: object
+    origin: str
+    reads: list = field(default_factory=list)
+
+    streams = Elsewhere.streams
+    min_ns = Elsewhere.min_ns
+    max_ns = Elsewhere.max_ns
+    rows_max = Elsewhere.rows_max
+    runs = Elsewhere.runs
+    read = Elsewhere.read
+
+    def pieces(self):
+        half = len(self.batch) // 2
+        ends = (self.batch.slice(0, half), self.batch.slice(half, len(self.batch)))
+        return [Pack(rows, self.origin) for rows in ends]
+
+    def narrowed(self, *, start_ns, end_ns):
+        times = self.batch.timestamp_ns
+        rows = self.batch.filter((times >= start_ns) & (times < end_ns))
+        return Pack(rows, self.origin)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reads"), [(Columns(), 2), (TIMES, 1)], ids=["lines", "times"]
+)
+def test_packs_of_equal_replicas_are_read_whole_once(columns, reads):
+    """Once to be compared, whoever with, beside what is asked of them."""
+    packs = [Pack(batch_of(ROWS), f"pack-{n}") for n in range(4)]
+    stats = ReadStats()
+
+    found = read_all(merged(packs, SCAN), columns, stats)
+
+    assert len(found) == len(ROWS)
+    assert stats.duplicates == 3 * len(ROWS)
+    whole = [[r for r in pack.reads if r == Columns()] for pack in packs]
+    assert max(map(len, whole)) == reads
+
+
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["whole", "in pieces"])
+@pytest.mark.parametrize("columns", [Columns(), TIMES], ids=["lines", "times"])
+def test_packs_of_replicas_that_missed_entries_come_to_their_union(columns, in_pieces):
+    packs = [
+        Pack(batch_of([row for n, row in enumerate(ROWS) if n % 4 != part]), name)
+        for part, name in enumerate(("pack-0", "pack-1", "pack-2"))
+    ]
+    units = merged(packs, SCAN)
+    if in_pieces:
+        units = [piece for unit in units for piece in unit.pieces()]
+
+    found = read_all(units, columns)
+
+    wanted = BatchUnit(batch_of(ROWS)).read(columns, ReadStats())
+    assert found == rows_of(wanted)
+
+
+def test_packs_that_are_searched_hold_what_was_sought_once():
+    """What the search leaves out of one is nothing that another is lacking."""
+    packs = [
+        Searched(batch_of([row for n, row in enumerate(ROWS) if n % 7 != part]), name)
+        for part, name in enumerate(("pack-0", "pack-1", "pack-2"))
+    ]
+    columns = Columns(search=LiteralSearch(["line 2"]))
+
+    found = read_all(merged(packs, SCAN), columns)
+
+    sought = [row for row in found if "line 2" in row[2]]
+    assert sought == rows_of(batch_of([row for row in ROWS if "line 2" in row[2]]))
+
+
+class Searched(Pack):
+    """A pack that leaves out what was not sought."""
+
+    def read(self, columns, stats):
+        batch = super().read(columns, stats)
+        if columns.search is None:
+            return batch
+        lines = batch.line.to_pylist()
+        return batch.filter(np.array(["line 2" in line for line in lines]))
