@@ -8,13 +8,14 @@ from fractions import Fraction
 import re2
 
 FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+HEX_FLOAT = re.compile(r"[+-]?0[xX][0-9a-fA-F]+\.?[0-9a-fA-F]*[pP][+-]?[0-9]{1,2}")
 NAMED_FLOATS = {"inf": math.inf, "infinity": math.inf, "nan": math.nan}
-DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 NS = {
-    "ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9,
+    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9,
     "m": 60 * 10**9, "h": 3600 * 10**9,
 }  # fmt: skip
-SIZE = re.compile(r"([0-9.]+) ?([kmgtp]i?b?|b|)", re.IGNORECASE)
+SIZE = re.compile(r"([0-9.,]+)\s*([kmgtpe]i?b?|b|)\s*", re.IGNORECASE)
 ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 
 
@@ -23,6 +24,8 @@ def number(text):
     text = re.sub(r"(?<=[0-9])_(?=[0-9])", "", text)
     if FLOAT.fullmatch(text):
         return None if math.isinf(float(text)) else float(text)  # out of range
+    if HEX_FLOAT.fullmatch(text):
+        return float.fromhex(text)
     sign = -1 if text.startswith("-") else 1
     named = NAMED_FLOATS.get(text.lstrip("+-").lower())
     return None if named is None else sign * named
@@ -36,18 +39,20 @@ def duration_ns(text):
     if not rest or DURATION_PART.sub("", rest):
         return None
     parts = DURATION_PART.findall(rest)
-    return sign * int(sum(Fraction(count) * NS[unit] for count, unit in parts))
+    size = sum(int(Fraction(count) * NS[unit]) for count, unit in parts)
+    return sign * size if size < 2**63 else None
 
 
 def size_bytes(text):
     """Return the bytes of `5KB` or `1.5 MiB`, None where it is no size."""
     found = SIZE.fullmatch(text)
-    if found is None or number(found[1]) is None:
+    if found is None or number(found[1].replace(",", "")) is None:
         return None
     unit = found[2].lower().rstrip("b")
     base = 1024 if unit.endswith("i") else 1000
-    power = "kmgtp".index(unit[0]) + 1 if unit else 0
-    return int(Fraction(found[1]) * base**power)
+    power = "kmgtpe".index(unit[0]) + 1 if unit else 0
+    size = int(number(found[1].replace(",", "")) * base**power)
+    return size if size < 2**64 else None
 
 
 def address_set(pattern):

@@ -49,6 +49,10 @@ def _spelled(units: dict[str, float]) -> dict[str, float]:
 _SPELLED_SIZES = _spelled(_SIZE_UNITS)
 _SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
 _SIZE_MAX = 2.0**64
+_DURATION_MAX = 2.0**63
+_NOISE_NS = 1e-3
+"""What multiplying may add to a whole number of nanoseconds, or take from it."""
+
 _NO_NUMBER = pl.Series([None], dtype=pl.Float64)
 
 
@@ -86,31 +90,45 @@ def parse_value(text: str) -> float:
 
 def durations_ns_of(texts: pl.Series) -> Converted:
     """Return Go's time.ParseDuration of each text, in nanoseconds."""
-    return _all_plain(texts, _NS_PER, np.rint) or _converted(
+    return _all_plain(texts, _NS_PER, _rounded_ns, _DURATION_MAX) or _converted(
         texts, _fast_durations, parse_go_duration
     )
 
 
 def sizes_of(texts: pl.Series) -> Converted:
     """Return the bytes that each text means: `5KB`, `1.5 MiB`, `42`."""
-    return _all_plain(texts, _SPELLED_SIZES, np.floor) or _converted(
+    return _all_plain(texts, _SPELLED_SIZES, np.floor, _SIZE_MAX) or _converted(
         texts, _fast_sizes, parse_size
     )
 
 
 def _all_plain(
-    texts: pl.Series, units: dict[str, float], rounded: Callable[[Floats], Floats]
+    texts: pl.Series,
+    units: dict[str, float],
+    rounded: Callable[[Floats], Floats],
+    bound: float,
 ) -> Converted | None:
-    """Return number times unit; None where some text is not plainly that."""
+    """Return number times unit; None where some text is not plainly that.
+
+    Args:
+        bound: from here on numbers are too large.
+    """
     short = scaled_numbers(texts, units)
     if short is None:
         return None
     values, plain = short
+    plain &= values < bound
     if not plain.all():
         if not (plain | texts.is_null().to_numpy()).all():
             return None
         values = np.where(plain, values, np.nan)
     return Converted(rounded(values), np.zeros(len(texts), np.bool_), None)
+
+
+def _rounded_ns(values: Floats) -> Floats:
+    """Return whole nanoseconds; what is clearly between two of them is cut off."""
+    whole = np.rint(values)
+    return np.where(np.abs(values - whole) < _NOISE_NS, whole, np.floor(values))
 
 
 def _converted(
@@ -147,15 +165,21 @@ def _fast_floats(texts: pl.Series) -> pl.Series:
 
 
 def _fast_durations(texts: pl.Series) -> pl.Series:
-    return _with_units(texts, _NS_PER, "nuµmsh").round(0)
+    numbers = _with_units(texts, _NS_PER, "nuµmsh", _DURATION_MAX)
+    return pl.Series(_rounded_ns(numbers.to_numpy()), nan_to_null=True)
 
 
 def _fast_sizes(texts: pl.Series) -> pl.Series:
-    return _with_units(texts, _SPELLED_SIZES, "bBiIkKmMgGtTpPeE").floor()
+    return _with_units(texts, _SPELLED_SIZES, "bBiIkKmMgGtTpPeE", _SIZE_MAX).floor()
 
 
-def _with_units(texts: pl.Series, units: dict[str, float], letters: str) -> pl.Series:
-    """Return number times unit, null where the text is not a number and a unit."""
+def _with_units(
+    texts: pl.Series, units: dict[str, float], letters: str, bound: float
+) -> pl.Series:
+    """Return number times unit, null where that is not below the bound.
+
+    Null, too, where the text is not a number and a unit.
+    """
     digits = texts.str.strip_chars_end(letters)
     unit = texts.str.strip_chars_start("0123456789.")
     scale = unit.replace_strict(
@@ -163,7 +187,8 @@ def _with_units(texts: pl.Series, units: dict[str, float], letters: str) -> pl.S
     )
     numbers = digits.cast(pl.Float64, strict=False)
     plain = digits.str.contains(r"^[0-9]+(?:\.[0-9]+)?$")
-    return numbers.zip_with(plain.fill_null(value=False), _NO_NUMBER) * scale
+    numbers = numbers.zip_with(plain.fill_null(value=False), _NO_NUMBER) * scale
+    return numbers.zip_with((numbers < bound).fill_null(value=False), _NO_NUMBER)
 
 
 def parse_size(text: str) -> float:
