@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -40,42 +40,47 @@ index_commands.add_to(app)
 app.add_typer(inspect_commands.app, name="inspect")
 
 
+ConfigFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML; every key is optional.")
+]
+Target: TypeAlias = Annotated[
+    str, typer.Option(help="What this process runs; all if not given.")
+]
+DataDir: TypeAlias = Annotated[
+    str, typer.Option(help="Where everything is kept; ./data if not given.")
+]
+HttpPort: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65_535, help="Of the API; 3100 if not given, 0: any free one."
+    ),
+]
+GrpcPort: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=0, max=65_535, help="Inside a cluster; 9095 if not given."),
+]
+Assignments: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="key.path=value of any key, repeatable; the value is YAML."
+    ),
+]
+ExpandEnv: TypeAlias = Annotated[
+    bool,
+    typer.Option("--config.expand-env", help="Replace ${NAME:default} in the file."),
+]
+
+
 @app.command()
 def serve(
     *,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML; every key is optional.")
-    ] = None,
-    target: Annotated[
-        str, typer.Option(help="What this process runs; all if not given.")
-    ] = "",
-    data_dir: Annotated[
-        str, typer.Option(help="Where everything is kept; ./data if not given.")
-    ] = "",
-    http_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65_535, help="Of the API; 3100 if not given, 0: any free one."
-        ),
-    ] = None,
-    grpc_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65_535, help="Inside a cluster; 9095 if not given, 0: any."
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="key.path=value of any key, repeatable; the value is YAML."
-        ),
-    ] = None,
-    expand_env: Annotated[
-        bool,
-        typer.Option(
-            "--config.expand-env", help="Replace ${NAME:default} in the file."
-        ),
-    ] = False,
+    config: ConfigFile = None,
+    target: Target = "",
+    data_dir: DataDir = "",
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
+    assignments: Assignments = None,
+    expand_env: ExpandEnv = False,
 ) -> None:
     """Run the server until it is told to stop."""
     # What a start makes, it keeps; `serve` lets collections begin behind it.
