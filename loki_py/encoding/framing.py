@@ -135,21 +135,6 @@ def frame_at(buffer: Buffer, offset: int, *, seed: int) -> tuple[Frame, int]:
     return Frame(offset, kind, buffer.slice(start, length), end), payload_crc
 
 
-def iter_frames(buffer: Buffer, *, offset: int = 0, seed: int) -> Iterator[Frame]:
-    """Yield the frames from `offset` on, in order.
-
-    Raises:
-        TruncatedData: the last frame is torn. Everything before it has already
-            been yielded, so a caller that accepts a torn tail can stop here.
-        BadChecksum: a frame's bytes changed.
-    """
-    buffer = pa.py_buffer(buffer)
-    while offset < len(buffer):
-        frame = decode_frame(buffer, offset, seed=seed)
-        yield frame
-        offset = frame.end
-
-
 def iter_frames_or_damage(
     buffer: Buffer, *, offset: int = 0, seed: int
 ) -> Iterator[Frame | Damaged]:

@@ -1,4 +1,4 @@
-"""Where objects lie in the bucket: keys from parts, parts from keys.
+"""Where objects lie in the bucket: keys from their parts.
 
     <tenant>/packs/<yyyy-mm-dd>/<ulid>-<writer>.parquet
     <tenant>/index/<yyyy-mm-dd>/<ulid>-<writer>.parquet
@@ -13,11 +13,9 @@ time they were made.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 ObjectKind = Literal["packs", "index", "patterns"]
-
-_KINDS: tuple[ObjectKind, ...] = ("packs", "index", "patterns")
 
 ULID_RANDOM_BYTES = 10
 _ULID_CHARS = 26
@@ -71,21 +69,6 @@ def pattern_day_prefix(tenant: str, *, about_ns: int) -> str:
 def prefix_of(tenant: str, kind: ObjectKind) -> str:
     """Return what all keys of the tenant and kind, and no others, start with."""
     return f"{_part_of(tenant)}/{kind}/"
-
-
-def parse_key(key: str) -> ObjectKey | None:
-    """Return the parts of a key, None where it is none of ours."""
-    parts = key.split("/")
-    if len(parts) != 4 or not parts[3].endswith(_SUFFIX):
-        return None
-    tenant, kind, day, name = parts
-    ulid, dash, writer = name.removesuffix(_SUFFIX).partition("-")
-    if not dash or len(ulid) != _ULID_CHARS:
-        return None
-    for known in _KINDS:
-        if kind == known:
-            return ObjectKey(unquote(tenant), known, day, ulid, unquote(writer))
-    return None
 
 
 def ulid_of(now_ns: int, random: bytes) -> str:

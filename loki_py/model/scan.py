@@ -347,22 +347,3 @@ def no_rows(streams: Sequence[LabelSet], columns: Columns) -> EntryBatch:
         np.zeros(0, np.int64),
         pa.nulls(0, pa.large_string()) if columns.line else None,
     )
-
-
-def rows_in(
-    streams_wanted: "np.typing.NDArray[np.bool_]",
-    stream: StreamIndex,
-    timestamp_ns: Timestamps,
-    *,
-    start_ns: int,
-    end_ns: int,
-) -> "np.typing.NDArray[np.bool_]":
-    """Return bool[n]: the row's stream is wanted and its time in [start_ns, end_ns).
-
-    Args:
-        streams_wanted: bool, by position in the batch's `streams`.
-    """
-    mask = (timestamp_ns >= start_ns) & (timestamp_ns < end_ns)
-    if not streams_wanted.all():
-        mask &= streams_wanted[stream]
-    return mask

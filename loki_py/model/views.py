@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 INLINE_BYTES = 12
-VIEW_BYTES = 16
 ROOT_BYTES_MAX = 2**31 - 1
 """A position in a buffer has 31 bits."""
 

@@ -33,9 +33,6 @@ from loki_py.storage.s3_metrics import S3Metrics
 PART_BYTES = 8 * 1024 * 1024
 """One part of a large object; S3 wants 5 MiB at least."""
 
-WHOLE_BYTES_MAX = 2 * PART_BYTES
-"""Larger objects are put in parts."""
-
 PARTS_MAX = 10_000
 """S3's own bound."""
 

@@ -32,7 +32,6 @@ from loki_py.encoding.framing import (
     Damaged,
     Frame,
     encode_frame,
-    iter_frames,
     iter_frames_or_damage,
 )
 from loki_py.errors import (
@@ -121,21 +120,10 @@ def encode_record(record: Record, header: SegmentHeader) -> list[Buffer]:
     return frame * _FRAMES_PER_RECORD[record.kind]
 
 
-def iter_records(buffer: Buffer) -> Iterator[Frame]:
-    """Yield the frames of a segment, in order; `decode` tells what is in one.
-
-    Raises:
-        TruncatedData: the last record is torn. Everything before it has
-            already been yielded.
-        BadChecksum: a record's bytes changed.
-        BadMagic, UnknownVersion: not a segment, or not of this version.
-    """
-    header = decode_header(buffer)
-    yield from iter_frames(buffer, offset=SEGMENT_HEADER_BYTES, seed=header.seed)
-
-
 def iter_records_or_damage(buffer: Buffer) -> Iterator[Frame | Damaged]:
     """Yield the good frames of a segment and the spans that are none.
+
+    `decode` tells what is in a frame.
 
     A segment that ends inside its header is one torn span: it never had a
     record. One whose header copies both changed is one damaged span.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from fakes.entry_batches import selected
 
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
-from loki_py.model.matchers import selects
-from loki_py.model.scan import BatchUnit, rows_in
+from loki_py.model.scan import BatchUnit
 
 HERE = Path(__file__).parent
 SERVICE_NAME_FROM = (
@@ -145,15 +145,7 @@ def batch():
 
 def units_of(whole, scan, *, rows_max=1000):
     """Return what a reader would find for the scan, in units of some rows."""
-    wanted = np.array([selects(scan.matchers, one) for one in whole.streams])
-    mask = rows_in(
-        wanted,
-        whole.stream,
-        whole.timestamp_ns,
-        start_ns=scan.start_ns,
-        end_ns=scan.end_ns,
-    )
-    rows = np.flatnonzero(mask)
+    rows = np.flatnonzero(selected(whole, scan))
     units = [
         BatchUnit(whole.take(rows[at : at + rows_max]))
         for at in range(0, len(rows), rows_max)

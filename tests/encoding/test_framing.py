@@ -1,7 +1,13 @@
 """Framing: every way a run of frames can be whole, torn or damaged."""
 
+import pyarrow as pa
 import pytest
-from fakes.attack import assert_flips_are_noticed, bit_flips, cuts
+from fakes.attack import (
+    assert_cuts_are_noticed,
+    assert_flips_are_noticed,
+    bit_flips,
+    cuts,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +20,6 @@ from loki_py.encoding.framing import (
     encode_frame,
     find_frame,
     frame_bytes,
-    iter_frames,
     iter_frames_or_damage,
 )
 from loki_py.errors import BadChecksum, CorruptData, TruncatedData
@@ -31,10 +36,16 @@ def frames_of(*payloads, seed=SEED):
 
 
 def payloads_in(data, *, seed=SEED):
-    return [bytes(frame.payload) for frame in iter_frames(data, seed=seed)]
+    items = iter_frames_or_damage(data, seed=seed)
+    return [bytes(item.payload) for item in items if isinstance(item, Frame)]
+
+
+def first_of(data):
+    return decode_frame(pa.py_buffer(data), 0, seed=SEED)
 
 
 FIRST, SECOND, THIRD = b"the first", b"second", b"the third one"
+ONE = frames_of(FIRST)
 THREE = frames_of(FIRST, SECOND, THIRD)
 SECOND_AT = frame_bytes(len(FIRST))
 THIRD_AT = SECOND_AT + frame_bytes(len(SECOND))
@@ -57,15 +68,13 @@ def test_payload_in_pieces_is_the_payload_joined(pieces):
 
 def test_kind_and_place_come_back():
     data = frames_of(FIRST) + b"".join(encode_frame(7, [SECOND], seed=SEED))
-    last = list(iter_frames(data, seed=SEED))[-1]
+    last = list(iter_frames_or_damage(data, seed=SEED))[-1]
 
     assert (last.offset, last.kind, last.end) == (SECOND_AT, 7, THIRD_AT)
 
 
 def test_payload_is_not_copied():
     """A payload of a mapped file stays in the map."""
-    import pyarrow as pa
-
     data = pa.py_buffer(THREE)
     frame = decode_frame(data, 0, seed=SEED)
 
@@ -74,20 +83,25 @@ def test_payload_is_not_copied():
 
 @pytest.mark.parametrize("cut", range(THIRD_AT + 1, len(THREE)))
 def test_torn_tail_keeps_the_frames_before_it(cut):
-    found = iter_frames(THREE[:cut], seed=SEED)
+    *found, tail = iter_frames_or_damage(THREE[:cut], seed=SEED)
 
-    assert [bytes(next(found).payload) for _ in range(2)] == [FIRST, SECOND]
-    with pytest.raises(TruncatedData, match=f"{cut - THIRD_AT} remain"):
-        next(found)
+    assert [bytes(frame.payload) for frame in found] == [FIRST, SECOND]
+    assert (tail.offset, tail.end, tail.torn) == (THIRD_AT, cut, True)
+    assert tail.reason.endswith(f"{cut - THIRD_AT} remain")
+
+
+def test_every_cut_of_a_frame_is_noticed():
+    assert_cuts_are_noticed(ONE, first_of, TruncatedData)
 
 
 def test_every_flipped_bit_is_noticed():
-    assert_flips_are_noticed(THREE, payloads_in, CorruptData)
+    assert_flips_are_noticed(ONE, first_of, CorruptData)
 
 
 def test_frames_of_another_seed_are_no_frames():
     with pytest.raises(BadChecksum):
-        payloads_in(THREE, seed=SEED + 1)
+        decode_frame(pa.py_buffer(ONE), 0, seed=SEED + 1)
+    assert payloads_in(THREE, seed=SEED + 1) == []
 
 
 def test_flipped_bit_costs_its_own_frame_only():
@@ -144,11 +158,10 @@ def test_flipped_header_of_the_last_frame_is_damage_not_a_torn_write():
 
 
 def test_length_beyond_the_maximum_is_refused(monkeypatch):
-    data = frames_of(FIRST)
     monkeypatch.setattr(framing, "FRAME_PAYLOAD_BYTES_MAX", len(FIRST) - 1)
 
     with pytest.raises(CorruptData, match="limit is 8"):
-        payloads_in(data)
+        first_of(ONE)
 
 
 def test_search_finds_a_frame_behind_much_garbage(monkeypatch):

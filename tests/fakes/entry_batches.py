@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from loki_py.model.batch import REST_TYPE, EntryBatch
 from loki_py.model.labels import LabelSet
+from loki_py.model.matchers import selects
 
 
 def batch_of(rows, *, streams=None):
@@ -27,6 +28,15 @@ def batch_of(rows, *, streams=None):
         },
         pa.array(rest, REST_TYPE) if any(rest) else None,
     )
+
+
+def selected(batch, scan):
+    """Return bool[n]: what of the batch a scan asks for, row by row."""
+    wanted = np.array([selects(scan.matchers, labels) for labels in batch.streams])
+    is_in_time = (batch.timestamp_ns >= scan.start_ns) & (
+        batch.timestamp_ns < scan.end_ns
+    )
+    return is_in_time & wanted[batch.stream]
 
 
 def rows_of(batch):

@@ -2,15 +2,14 @@
 
 import asyncio
 
-import numpy as np
 import pytest
-from fakes.entry_batches import batch_of
+from fakes.entry_batches import batch_of, selected
 from test_store_reader import NOW, Bucket, S
 
 from loki_py.config.limits import Limits, StaticOverrides
 from loki_py.errors import QueryInvalid, RequestRejected
 from loki_py.model.matchers import selects
-from loki_py.model.scan import BatchUnit, rows_in
+from loki_py.model.scan import BatchUnit
 from loki_py.querier import volume as volume_module
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.index_service import (
@@ -68,14 +67,7 @@ class Head:
 
     async def select(self, tenant, scan):  # noqa: ARG002
         batch = self.batch
-        wanted = np.array([selects(scan.matchers, s) for s in batch.streams])
-        mask = rows_in(
-            wanted,
-            batch.stream,
-            batch.timestamp_ns,
-            start_ns=scan.start_ns,
-            end_ns=scan.end_ns,
-        )
+        mask = selected(batch, scan)
         return Selection([BatchUnit(batch.filter(mask))] if mask.any() else [])
 
     async def series(self, tenant, matchers, *, start_ns, end_ns):  # noqa: ARG002
