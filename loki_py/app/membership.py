@@ -7,7 +7,6 @@ goes.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from loki_py.ring.holders import DataRing
 from loki_py.ring.lifecycler import Lifecycler
 from loki_py.ring.watcher import RingWatcher, backoff_s
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 
 LOOK_S = 1.0
 """How often shares of cluster-wide limits are worked out anew."""
@@ -101,10 +101,7 @@ class IngesterMembership:
 
     async def _end_task(self) -> None:
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_task(task)
 
     async def _run(self) -> None:
         failures = 0
@@ -156,10 +153,7 @@ class DistributorMembership:
 
     async def stop(self) -> None:
         """Take part no more."""
-        assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end_task(self._task)
         await self.lifecycler.stop()
         await self.watcher.stop()
 

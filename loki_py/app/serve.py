@@ -31,6 +31,7 @@ from loki_py.config.units import NS_PER_S
 from loki_py.errors import LokiError
 from loki_py.runtime.lifecycle import Lifecycle
 from loki_py.runtime.logs import configure_logs, logger_of
+from loki_py.runtime.tasks import end_task
 
 BACKLOG = 2_048
 GC_THRESHOLDS = (50_000, 50, 50)
@@ -123,9 +124,7 @@ async def _run(lifecycle: Lifecycle, http: "asyncio.Task[None]") -> int:
     starting = asyncio.create_task(lifecycle.start())
     await asyncio.wait({starting, http}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
-        starting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await starting
+        await end_task(starting)
         return 0
     try:
         starting.result()

@@ -11,7 +11,6 @@ from here. Start after the store; `stop` stores what is counted and ends the thr
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from loki_py.patterns.table import KEPT_NS, SAMPLES_MAX, PatternTable
 from loki_py.patterns.unstored import UnstoredCounts
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 from loki_py.transport.pattern_source import HeldPatterns
 
 T = TypeVar("T")
@@ -201,9 +201,7 @@ class PatternService:
         """Store what is counted, leave out what is still to come, end the thread."""
         self._stopped = True
         if self._ticks is not None:
-            self._ticks.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticks
+            await end_task(self._ticks)
             await self._persist_if_possible()
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 

@@ -5,7 +5,6 @@ last good limits stay in force, and the metric and the log say so.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from loki_py.config.limits import Limits, parse_overrides
 from loki_py.errors import ConfigInvalid
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 
 UNHEEDED = "limit is not heeded as in Loki"
 
@@ -88,11 +88,8 @@ class FileOverrides:
 
     async def stop(self) -> None:
         """Read no more; the limits stay in force."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        await end_task(task)
 
     async def _reload_forever(self) -> None:
         while True:

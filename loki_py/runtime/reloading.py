@@ -1,13 +1,13 @@
 """Files that are looked at again and again while the process runs."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
 
 from loki_py.errors import ConfigInvalid
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 
 _log = logger_of("reloading")
 
@@ -49,11 +49,8 @@ class Reloader:
 
     async def stop(self) -> None:
         """Load no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        await end_task(task)
 
     def reload(self) -> None:
         """Load everything once more; failures are told, not raised."""
