@@ -24,6 +24,7 @@ class BlockPart:
         block: position of the block in the file.
         start_ns, end_ns: the wanted time, [start_ns, end_ns).
         runs: the wanted runs; streams by position in `BlockFile.streams`.
+        run: int64, the number of each run in the file.
         row_first, rows: int64, where each run lies in the block.
         min_ns, max_ns: bounds of what comes back, max inclusive.
         lines_crc: uint32, the CRC-32C of the lines of each run.
@@ -37,6 +38,7 @@ class BlockPart:
     start_ns: int
     end_ns: int
     runs: StreamRuns
+    run: _Ints
     row_first: _Ints
     rows: _Ints
     lines_crc: npt.NDArray[np.uint32]
@@ -133,6 +135,7 @@ def _parts(
             start_ns,
             end_ns,
             StreamRuns(runs["stream"][a:b], runs["min_ns"][a:b], runs["max_ns"][a:b]),
+            runs["run"][a:b],
             runs["row_first"][a:b],
             runs["rows"][a:b],
             runs["lines_crc"][a:b],

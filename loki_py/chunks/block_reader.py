@@ -21,6 +21,7 @@ from loki_py.encoding.framing import decode_frame, frame_at
 from loki_py.errors import BadMagic, CorruptData
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.labels import LabelSet
+from loki_py.model.line_facts import unknown_kinds
 from loki_py.model.scan import Columns, StreamRuns
 from loki_py.model.views import ROOT_BYTES_MAX
 
@@ -58,6 +59,7 @@ class BlockFile:
         tenants: who has entries here, ascending.
         file_bytes: size of the file.
         buffer: its bytes.
+        line_kinds: what is known of each run of lines.
     """
 
     def __init__(self, buffer: "pa.Buffer") -> None:
@@ -75,6 +77,7 @@ class BlockFile:
         self._directory = directory
         self._blocks = numbers_of(directory, _BLOCK_NUMBERS)
         self._runs = numbers_of(runs, blocks.RUNS_SCHEMA.names)
+        self._runs["run"] = np.arange(len(runs))
         self._numbers = {tenant: n for n, tenant in enumerate(self.tenants)}
         self._series = series
         self._series_starts = starts_of(series["tenant"], len(self.tenants))
@@ -83,6 +86,7 @@ class BlockFile:
         self._block_starts = block_starts
         self._streams: dict[str, Sequence[LabelSet]] = {}
         self._selections = Selections()
+        self.line_kinds = unknown_kinds(len(runs))
 
     @classmethod
     def open(cls, buffer: "pa.Buffer") -> "BlockFile":

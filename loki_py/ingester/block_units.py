@@ -13,6 +13,7 @@ from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
 from loki_py.ingester.selection import Wanted
 from loki_py.model.batch import EntryBatch, StreamIndex, concat
 from loki_py.model.labels import LabelSet
+from loki_py.model.line_facts import LineFacts, RunsOfLines
 from loki_py.model.line_search import SEARCHED_ROWS_MIN, LineSearch
 from loki_py.model.scan import (
     Columns,
@@ -70,7 +71,8 @@ class BlockUnit(TimedUnit):
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows, columns lying in the mapped file where they can."""
-        return _read([self], columns, stats)[0]
+        batch = _read([self], columns, stats)[0]
+        return replace(batch, facts=_facts_of([self], batch))
 
     def whole(self, columns: Columns, stats: ReadStats, *, joined: bool) -> EntryBatch:
         """Return all wanted rows, `joined` where other blocks of the file come too."""
@@ -187,7 +189,8 @@ class BlockGroup(UnitGroup[BlockUnit], LargeUnit, ShareableUnit, TimedUnit):
 
     def read(self, columns: Columns, stats: ReadStats) -> EntryBatch:
         """Return the wanted rows of all blocks, copied together."""
-        return concat(_read(self.units, columns, stats))
+        batch = concat(_read(self.units, columns, stats))
+        return replace(batch, facts=_facts_of(self.units, batch))
 
     def read_times(
         self, columns: Columns, stats: ReadStats
@@ -214,6 +217,22 @@ def _read(
         found = [unit.whole(columns, stats, joined=joined) for unit in units]
         found = [batch for batch in found if len(batch)] or found[:1]
     return found
+
+
+def _facts_of(units: Sequence[BlockUnit], batch: EntryBatch) -> LineFacts | None:
+    """Return what is known of the lines that blocks of one file have for a scan."""
+    if batch.line is None:
+        return None
+    parts = [unit.part for unit in units]
+    rows = np.concatenate([part.rows for part in parts])
+    # A part that is cut, or that was searched, may not give all of its rows.
+    is_whole = len(batch) == rows.sum() and not any(part.is_cut for part in parts)
+    source = RunsOfLines(
+        units[0].local.file.line_kinds,
+        np.concatenate([part.run for part in parts]),
+        rows if is_whole else None,
+    )
+    return LineFacts([source])
 
 
 def _searched(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from loki_py.model import views
 from loki_py.model.labels import LabelSet
+from loki_py.model.line_facts import LineFacts
 
 StreamIndex: TypeAlias = npt.NDArray[np.uint32]
 Timestamps: TypeAlias = npt.NDArray[np.int64]
@@ -39,6 +40,7 @@ class EntryBatch:
             such name, "" is a value. At most METADATA_COLUMNS_MAX names.
         metadata_rest: map<large_string, large_string>[n] with the names beyond
             METADATA_COLUMNS_MAX; None where there are none, as almost always.
+        facts: what is known of the lines; None where the source keeps nothing.
     """
 
     streams: Sequence[LabelSet]
@@ -47,6 +49,7 @@ class EntryBatch:
     line: "pa.LargeStringArray | pa.StringViewArray | None"
     metadata: Mapping[str, "pa.LargeStringArray"] = field(default_factory=dict)
     metadata_rest: "pa.MapArray | None" = None
+    facts: LineFacts | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp_ns)
@@ -100,11 +103,14 @@ class EntryBatch:
 
     def slice(self, start: int, end: int) -> "EntryBatch":
         """Return rows [start, end) without copying."""
-        return self._with_columns(
+        part = self._with_columns(
             self.stream[start:end],
             self.timestamp_ns[start:end],
             lambda c: c.slice(start, end - start),
         )
+        if self.facts is None:
+            return part
+        return replace(part, facts=self.facts.slice(start, end))
 
     def with_metadata(self, name: str, values: "pa.LargeStringArray") -> "EntryBatch":
         """Return the batch with one more (or replaced) metadata column."""
@@ -194,6 +200,7 @@ def concat(batches: Sequence[EntryBatch]) -> EntryBatch:
             for name in names
         },
         _concat_rest(batches),
+        LineFacts.joined([batch.facts for batch in batches]),
     )
 
 

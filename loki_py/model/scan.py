@@ -336,6 +336,7 @@ def projected(batch: EntryBatch, columns: Columns) -> EntryBatch:
         batch.line if columns.line else None,
         {name: col for name, col in batch.metadata.items() if name in wanted},
         None if columns.metadata == frozenset() else batch.metadata_rest,
+        batch.facts if columns.line else None,
     )
 
 

@@ -54,11 +54,17 @@ def file_of_streams():
 DATA = file_of_streams()
 
 
-def units(tmp_path, *, data=DATA, streams=(0, 1, 2, 3), start_ns=0, end_ns=ROWS):
+def local_of(tmp_path, data):
     file = BlockFile.open(pa.py_buffer(data))
-    local = types.SimpleNamespace(
+    return types.SimpleNamespace(
         generation=1, file=file, path=tmp_path / "1.blocks", parts={}
     )
+
+
+def units(
+    tmp_path, *, data=DATA, local=None, streams=(0, 1, 2, 3), start_ns=0, end_ns=ROWS
+):
+    local = local or local_of(tmp_path, data)
     refs = np.arange(len(STREAMS), dtype=np.uint32)
     local_of_ref = np.full(len(STREAMS), -1, np.int32)
     local_of_ref[list(streams)] = np.arange(len(streams))

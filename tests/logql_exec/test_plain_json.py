@@ -1,5 +1,7 @@
 """Plain JSON lines are told from others, and their fields are what scanning finds."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,10 +9,12 @@ from engine import ask, batch, points
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loki_py.errors import QueryInvalid
 from loki_py.logql.stages import json_bits
 from loki_py.logql.stages.json_columns import FieldDecoder
-from loki_py.logql.stages.json_members import first_fields, plain_fields
+from loki_py.logql.stages.json_members import first_fields, plain_fields, plain_views
 from loki_py.logql.stages.json_scan import JsonInvalid, flatten
+from loki_py.model.line_facts import LineFacts, RunsOfLines, unknown_kinds
 
 NAMES = ("status", "a", "trace_id")
 KEYS = st.sampled_from(
@@ -62,6 +66,11 @@ def scanned(line, names, *, early=False):
     return found, True
 
 
+def plain_fields_of(texts, names):
+    texts = pl.Series(texts, dtype=pl.String)
+    return plain_fields(texts, names, *plain_views(texts))
+
+
 def by_row(columns, row):
     found = {name: column[row] for name, column in columns.items()}
     return {name: value for name, value in found.items() if value is not None}
@@ -71,7 +80,7 @@ def by_row(columns, row):
 @given(st.lists(lines() | st.sampled_from(PLAIN), min_size=1, max_size=8))
 def test_plain_fields_are_right_where_sure(texts):
     """A sure row is sound to its end, whatever its neighbours are."""
-    columns, sure = plain_fields(pl.Series(texts, dtype=pl.String), NAMES)
+    columns, sure = plain_fields_of(texts, NAMES)
 
     for row in sure.nonzero()[0].tolist():
         assert (by_row(columns, row), True) == scanned(texts[row], NAMES), texts[row]
@@ -103,7 +112,7 @@ def test_decoded_fields_are_right_where_sure(texts):
 
 def test_everyday_lines_are_plain():
     """They need no second reading: escapes, words, spaces and signs are no reason."""
-    columns, sure = plain_fields(pl.Series(PLAIN * 3), ["status", "trace_id"])
+    columns, sure = plain_fields_of(PLAIN * 3, ["status", "trace_id"])
 
     assert sure.all()
     assert columns["status"][:6].to_list() == ["200", "200", "200", "", "x", None]
@@ -122,7 +131,7 @@ def test_everyday_lines_are_plain():
 )  # fmt: skip
 def test_other_lines_are_not_plain(line):
     """Neither are they, nor do they make their neighbours so."""
-    _, sure = plain_fields(pl.Series([PLAIN[0], line, PLAIN[4], line, line]), [])
+    _, sure = plain_fields_of([PLAIN[0], line, PLAIN[4], line, line], [])
 
     assert sure.tolist() == [True, False, True, False, False]
 
@@ -193,3 +202,62 @@ def test_bytes_behind_odd_backslashes_are_escaped(text):
     slashes = words_of([*(char == "\\" for char in text), False])
 
     assert bits_of(json_bits.escaped(slashes), len(expected)) == expected
+
+
+QUERIES = (
+    "sum by (status) (count_over_time({app='x'} | json [100s]))",
+    "sum by (status, a) (count_over_time({app='x'} | json | __error__='' [100s]))",
+    "sum by (a) (count_over_time({app='x'} | json | a='x' [100s]))",
+    "sum by (status) (count_over_time({app='x'} |= `s` | json | a!='' [100s]))",
+    "sum by (a) (count_over_time({app='x'} | trace_id!='t1' | json [100s]))",
+    "sum by (a) (count_over_time({app='x'} | line_format `{{.b}}` | json [100s]))",
+    "sum(sum_over_time({app='x'} | json | unwrap status | __error__='' [100s]))",
+)
+
+
+def answer_of(query, batch_):
+    try:
+        return points(ask(query.replace("'", '"'), batch_, start=0, end=100, step=100))
+    except QueryInvalid as error:
+        return str(error)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(PLAIN), min_size=1, max_size=12)
+    | st.lists(lines() | st.sampled_from(PLAIN), min_size=1, max_size=12),
+    st.lists(st.integers(1, 11), max_size=3),
+    st.permutations(QUERIES),
+)
+def test_what_is_known_of_lines_changes_no_answer(texts, cuts, queries):
+    """Whatever a query found out of lines, the next ones answer as before."""
+    rows = [
+        ({"app": "x"}, i + 1, text, {"trace_id": f"t{i % 3}"})
+        for i, text in enumerate(texts)
+    ]
+    bare = batch(rows)
+    edges = sorted({0, len(rows), *(cut for cut in cuts if cut < len(rows))})
+    kinds = unknown_kinds(len(edges) - 1)
+    source = RunsOfLines(kinds, np.arange(len(edges) - 1), np.diff(edges))
+
+    for query in queries:
+        known = replace(bare, facts=LineFacts([source]))
+        assert answer_of(query, known) == answer_of(query, bare), query
+
+
+def test_a_query_over_whole_lines_teaches_what_they_are():
+    """Each run by itself, so that the next query need not check the plain ones."""
+    texts = [*PLAIN, "no json", *PLAIN]
+    rows = [({"app": "x"}, i + 1, text) for i, text in enumerate(texts)]
+    sizes = np.array([len(PLAIN), 1, len(PLAIN)])
+    kinds = unknown_kinds(3)
+    source = RunsOfLines(kinds, np.arange(3), sizes)
+
+    known = replace(batch(rows), facts=LineFacts([source]))
+    answer_of(QUERIES[1], known)
+
+    are_plain = [
+        LineFacts([RunsOfLines(kinds, np.array([run]), None)]).are_plain_json
+        for run in range(3)
+    ]
+    assert are_plain == [True, False, True]

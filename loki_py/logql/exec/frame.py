@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from loki_py.logql.exec.stream_table import StreamTable
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
+from loki_py.model.line_facts import LineFacts
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -24,15 +25,18 @@ DUPLICATE_SUFFIX = "_extracted"
 class Frame:
     """n rows with labels in three categories: stream, metadata, parsed.
 
+    What is known of the lines (`facts`) is forgotten when they change.
+
     Label columns are String with null for "has no such label". A parsed label
     hides a metadata label of its name, and both hide a stream label. Errors
     are labels of their own kind.
     """
 
     __slots__ = (
+        "_line",
         "error",
         "error_details",
-        "line",
+        "facts",
         "metadata",
         "parsed",
         "preserved",
@@ -57,7 +61,8 @@ class Frame:
         self.row = row
         self.stream = stream
         self.timestamp_ns = timestamp_ns
-        self.line = line
+        self._line = line
+        self.facts: LineFacts | None = None
         self.metadata: dict[str, pl.Series] = {}
         self.parsed: dict[str, pl.Series] = {}
         self.renamed: dict[str, pl.Series] = {}
@@ -70,10 +75,20 @@ class Frame:
         return len(self.timestamp_ns)
 
     @property
+    def line(self) -> pl.Series | None:
+        """The current lines; None where nobody reads them."""
+        return self._line
+
+    @line.setter
+    def line(self, lines: pl.Series) -> None:
+        self._line = lines
+        self.facts = None
+
+    @property
     def lines(self) -> pl.Series:
         """The current lines; the plan asked for them."""
-        assert self.line is not None
-        return self.line
+        assert self._line is not None
+        return self._line
 
     def value(self, name: str) -> pl.Series | None:
         """Return the label's value per row, null where missing; None if nowhere.
@@ -196,8 +211,9 @@ class Frame:
             row=self.row,
             stream=self.stream,
             timestamp_ns=self.timestamp_ns,
-            line=self.line,
+            line=self._line,
         )
+        twin.facts = self.facts
         twin.metadata = dict(self.metadata)
         twin.parsed = dict(self.parsed)
         twin.renamed = dict(self.renamed)
@@ -240,8 +256,10 @@ class Frame:
         self.row = self.row[keep]
         self.stream = self.stream[keep]
         self.timestamp_ns = self.timestamp_ns[keep]
-        if self.line is not None:
-            self.line = self.line.filter(mask)
+        if self._line is not None:
+            self._line = self._line.filter(mask)
+        if self.facts is not None:
+            self.facts = self.facts.of_some()
         for columns in (self.metadata, self.parsed, self.renamed):
             for name, values in columns.items():
                 columns[name] = values.filter(mask)
@@ -298,6 +316,8 @@ def frame_of(
         timestamp_ns=batch.timestamp_ns if rows is None else batch.timestamp_ns[rows],
         line=lines,
     )
+    if batch.facts is not None and lines is not None:
+        frame.facts = batch.facts if rows is None else batch.facts.of_some()
     at = None if rows is None else pl.Series(rows)
     for name, column in _metadata_columns(batch, metadata_wanted):
         values = pl.Series(pl.from_arrow(column))

@@ -28,7 +28,7 @@ from loki_py.logql.stages.extraction import (
     without_taken,
 )
 from loki_py.logql.stages.json_columns import FieldDecoder
-from loki_py.logql.stages.json_members import first_fields, plain_fields
+from loki_py.logql.stages.json_members import first_fields, plain_fields, plain_views
 from loki_py.logql.stages.json_nested import NestedFields
 from loki_py.logql.stages.json_paths import Path, PathReader
 from loki_py.logql.stages.json_scan import (
@@ -36,7 +36,9 @@ from loki_py.logql.stages.json_scan import (
     flatten,
     value_of,
 )
+from loki_py.logql.stages.line_views import LineViews
 from loki_py.logql.stages.stage import Apply, Wants
+from loki_py.model.batch import EntryBatch
 
 JSON_ERROR = "JSONParserErr"
 
@@ -46,11 +48,27 @@ _COLUMN_NAMES_MAX = 4
 _PLAIN_ROWS_MIN = 2048
 """Fewer lines are decoded faster than looked at as bits."""
 
+_LEARNT_SHARE = 32
+"""Where fewer than one line in so many is read, others are not looked at."""
+
 _SAMPLE_ROWS = 64
 _NESTED = r'": ?[\[{]'
 
 _JSON_STARTS = ("{", "[", '"')
 """Lines that begin otherwise are no JSON to an expression."""
+
+
+def learn_lines(batch: EntryBatch, kept: int) -> None:
+    """Find out whether a batch's lines are plain, if that is worth it.
+
+    Args:
+        kept: how many of them are going to be read.
+    """
+    facts = batch.facts
+    if facts is None or not facts.can_learn or kept * _LEARNT_SHARE < len(batch):
+        return
+    if facts.are_plain_json is None:
+        facts.note_plain_json(plain_views(pl.Series(pl.from_arrow(batch.line)))[1])
 
 
 def json(stage: ast.JsonParser, wants: Wants) -> Apply:
@@ -85,7 +103,7 @@ def _apply(
         names = sorted(metadata_sources(exposed))
         useful = [name for name in names if is_of_use(frame, name, exposed)]
         early = _may_stop_early(frame, names, wants)
-        columns, sure = _plain_fields(frame.lines, useful, early=early)
+        columns, sure = _plain_fields(frame, useful, early=early)
         rest = ~sure
         if rest.any():
             if len(useful) < len(names):
@@ -104,20 +122,28 @@ def _apply(
 
 
 def _plain_fields(
-    lines: pl.Series, names: Sequence[str], *, early: bool
+    frame: Frame, names: Sequence[str], *, early: bool
 ) -> tuple[dict[str, pl.Series], Mask]:
     """Return the fields of plain lines, and the rows where they are sure.
 
     Args:
         early: whether what follows the last of the fields is irrelevant.
     """
-    if not early:
-        if len(lines) >= _PLAIN_ROWS_MIN and not _are_nested(lines):
-            return plain_fields(lines, names)
-        return {}, np.zeros(len(lines), np.bool_)
+    lines, facts = frame.lines, frame.facts
+    known = None if facts is None else facts.are_plain_json
+    if known:
+        views = LineViews.of(lines) or LineViews.copied(lines)
+        return plain_fields(lines, names, views, np.ones(len(lines), np.bool_))
+    learns = known is None and facts is not None and facts.can_learn
+    if learns or not (early or len(lines) < _PLAIN_ROWS_MIN or _are_nested(lines)):
+        views, plain = plain_views(lines)
+        if learns and facts is not None:
+            facts.note_plain_json(plain)
+        if plain.all() or not early:
+            return plain_fields(lines, names, views, plain)
     columns = {}
-    every = np.ones(len(lines), np.bool_)
-    for name in names:
+    every = np.full(len(lines), early, np.bool_)
+    for name in names if early else ():
         columns[name], sure = first_fields(lines, name)
         every &= sure
     return columns, every

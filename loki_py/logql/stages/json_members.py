@@ -12,46 +12,55 @@ import numpy as np
 import polars as pl
 
 from loki_py.logql.exec.frame import Mask
-from loki_py.logql.stages.json_bits import WORD_BITS
 from loki_py.logql.stages.json_plain import plain_lines
 from loki_py.logql.stages.key_values import (
-    Bytes,
     Words,
     bytes_below,
     bytes_equal,
-    texts_of_spans,
+    bytes_until,
+    texts_of_words,
 )
-from loki_py.logql.stages.line_views import WORD_BYTES, LineViews, numbers_of
-from loki_py.model.batch import Rows, offsets_of
+from loki_py.logql.stages.line_views import (
+    NEAR_BYTES,
+    WORD_BYTES,
+    LineViews,
+    numbers_of,
+)
+from loki_py.model.batch import Rows
 
 _SCALAR = r'(?:"[^"\\]*"|-?[0-9][-+.0-9eE]*|true|false)'
 _FLAT_PREFIX = (
     r'^[ \t]*\{[ \t]*(?:"[a-zA-Z_][a-zA-Z0-9_]*"[ \t]*:[ \t]*'
     rf"(?:{_SCALAR}|null)[ \t]*,[ \t]*)*?"
 )
-_SPACE, _QUOTE, _COLON = b' ":'
-_ZERO, _NINE, _MINUS, _NULL = b"09-n"
-_WORDS = (b"true", b"false", b"null")
-_PADDING = pl.Series([b"x" * 2 * WORD_BITS])
+_SPACE, _QUOTE, _COLON, _COMMA = b' ":,'
+_NINE, _NULL = b"9n"
+_WORDS = np.frombuffer(b"true\0\0\0\0false\0\0\0null\0\0\0\0", "<u8")
+_READ_BYTES = WORD_BYTES + 2
+"""What is read of each value: a space, a quote and how it begins."""
+
+_may_begin = np.isin(np.arange(256), list(b"-0123456789tfn"))
+_may_follow = np.isin(np.arange(256), list(b" \t,}"))
 
 
 def plain_fields(
-    lines: pl.Series, names: Sequence[str]
+    lines: pl.Series, names: Sequence[str], views: LineViews, plain: Mask
 ) -> tuple[dict[str, pl.Series], Mask]:
     """Return the fields' values, and the rows where they are sure to be right.
 
-    A sure row is sound JSON to its end. Missing fields and null are null.
+    Missing fields and null are null.
 
     Args:
         lines: at least one.
         names: of letters, digits and `_`, beginning with a letter.
+        views: of the lines.
+        plain: which lines are plain objects (`json_plain`); others are not sure.
     """
     line = pl.col("line").str
     found = pl.DataFrame({"line": lines}).select_seq(
         line.find(f'"{name}":', literal=True).alias(name) for name in names
     )
-    views = _joined(lines.cast(pl.Binary))
-    sure = _are_plain(views)
+    sure = plain & ~views.outside
     columns = {}
     for name in names:
         place = numbers_of(found[name], -1)
@@ -65,6 +74,21 @@ def plain_fields(
         if len(nulls):
             sure[nulls] &= _once(lines.gather(pl.Series(nulls)), name)
     return columns, sure
+
+
+def plain_views(lines: pl.Series) -> tuple[LineViews, Mask]:
+    """Return the lines as bytes, and which of them are plain objects.
+
+    Args:
+        lines: at least one.
+    """
+    views = LineViews.copied(lines)
+    plain = views.end > views.start
+    if plain.all():
+        return views, plain_lines(views.raw, views.start, views.end)
+    if plain.any():
+        plain[plain] = plain_lines(views.raw, views.start[plain], views.end[plain])
+    return views, plain
 
 
 def first_fields(lines: pl.Series, name: str) -> tuple[pl.Series, Mask]:
@@ -107,36 +131,13 @@ def _first_values(views: LineViews, colon: Rows, sound: Mask) -> tuple[pl.Series
     return values, sure
 
 
-def _joined(texts: pl.Series) -> LineViews:
-    """Return the texts one behind the other, with some bytes behind."""
-    column = pl.concat([texts, _PADDING]).to_arrow(compat_level=pl.CompatLevel.oldest())
-    offsets = offsets_of(column)
-    raw = np.frombuffer(column.buffers()[2], np.uint8)
-    words: Words = np.ndarray(
-        (len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,)
-    )
-    start, end = offsets[:-2], offsets[1:-1]
-    outside = np.zeros(len(texts), np.bool_)
-    return LineViews(texts, raw, words, start, end, outside)
-
-
-def _are_plain(views: LineViews) -> Mask:
-    """Return which lines are plain objects."""
-    some = views.end > views.start
-    if some.all():
-        return plain_lines(views.raw, views.start, views.end)
-    if some.any():
-        some[some] = plain_lines(views.raw, views.start[some], views.end[some])
-    return some
-
-
 def _values(views: LineViews, start: Rows, wanted: Mask) -> tuple[pl.Series, Mask]:
     """Return the scalars behind colons, null where not wanted, and where that is sure.
 
     Args:
         start: where each value, or one space before it, begins.
     """
-    there = wanted & (start + WORD_BYTES + 2 <= len(views.raw))
+    there = wanted & (start <= len(views.raw) - _READ_BYTES)
     if not there.all():
         start = np.where(there, start, 0)
     kind = views.raw[start]
@@ -145,51 +146,81 @@ def _values(views: LineViews, start: Rows, wanted: Mask) -> tuple[pl.Series, Mas
         start = start + spaced
         kind = views.raw[start]
     quoted = kind == _QUOTE
+    start = start + quoted
+    low, high, length = _near_words(views, start, quoted)
+    far = np.flatnonzero(there & (length == NEAR_BYTES))
+    sure = there
+    if len(far):
+        length[far], ended = _far_lengths(views, start, far, quoted)
+        sure = there.copy()
+        sure[far] = ended
+    end = start + length
+    stop = views.raw[np.minimum(end, len(views.raw) - 1)]
+    sure = sure & (end < views.end)
     if quoted.all():
-        end, sure = _ends_of_strings(views, start + 1, there)
+        sure &= stop == _QUOTE
     else:
-        end, sure = _ends_of_scalars(views, start, there & ~quoted, kind)
-        if quoted.any():
-            string_end, is_string = _ends_of_strings(views, start + 1, there & quoted)
-            end = np.where(quoted, string_end, end)
-            sure |= is_string
-    sure &= end < views.end
+        is_word = there & ~quoted & (kind > _NINE)
+        sure &= np.where(quoted, stop == _QUOTE, _may_follow[stop] & _may_begin[kind])
+        if is_word.any():
+            sure &= ~is_word | np.isin(low, _WORDS)
     is_null = there & (kind == _NULL)
     if is_null.any():
-        there &= ~is_null
-    texts = texts_of_spans(views.raw, views.words, start + quoted, end, there & sure)
+        there = there & ~is_null
+    present = there & sure
+    length *= present
+    texts = texts_of_words(low, high, length, start, views.raw, present)
     return texts, sure | ~wanted
 
 
-def _ends_of_strings(views: LineViews, start: Rows, wanted: Mask) -> tuple[Rows, Mask]:
-    """Return where strings end, and where they do without an escape."""
-    end, found = views.stops(start, wanted, _closing)
-    found &= views.raw[np.minimum(end, len(views.raw) - 1)] == _QUOTE
-    return end, found
+def _near_words(
+    views: LineViews, start: Rows, quoted: Mask
+) -> tuple[Words, Words, Rows]:
+    """Return the first and next eight bytes of values, and how many there are of them.
+
+    Bytes behind the value are 0. Of values that are longer, or too near the end of
+    the buffer to be read on, there are NEAR_BYTES.
+    """
+    low = views.words[start]
+    kept = bytes_until(_stops(low, quoted))
+    size = (np.bitwise_count(kept) >> 3).astype(np.int64)
+    low &= kept
+    high = np.zeros_like(low)
+    longer = np.flatnonzero(size == WORD_BYTES)
+    if len(longer):
+        has_room = start[longer] <= len(views.raw) - NEAR_BYTES
+        if not has_room.all():
+            size[longer[~has_room]] = NEAR_BYTES
+            longer = longer[has_room]
+        more = views.words[start[longer] + WORD_BYTES]
+        kept = bytes_until(_stops(more, quoted[longer]))
+        high[longer] = more & kept
+        size[longer] += np.bitwise_count(kept) >> 3
+    return low, high, size
 
 
-def _ends_of_scalars(
-    views: LineViews, start: Rows, wanted: Mask, kind: Bytes
+def _stops(words: Words, quoted: Mask) -> Words:
+    """Return words whose lowest set bit is in the first byte that may end a value."""
+    if quoted.all():
+        return _closing(words)
+    stops = _separators(words)
+    return np.where(quoted, _closing(words), stops) if quoted.any() else stops
+
+
+def _far_lengths(
+    views: LineViews, start: Rows, rows: Rows, quoted: Mask
 ) -> tuple[Rows, Mask]:
-    """Return where numbers and words end, and where they are such."""
-    end, found = views.stops(start, wanted, _separators)
-    word = np.flatnonzero(found & (kind > _NINE))
-    if len(word):
-        found[word] = _is_one_of(_WORDS, views, start[word], end[word])
-    found &= (kind >= _ZERO) | (kind == _MINUS)
-    return end, found
-
-
-def _is_one_of(
-    texts: Sequence[bytes], views: LineViews, start: Rows, end: Rows
-) -> Mask:
-    """Return where a range is one of the texts, which have less than a word."""
-    found = np.zeros(len(start), np.bool_)
-    for text in texts:
-        mask = np.uint64((1 << 8 * len(text)) - 1)
-        same = views.words[start] & mask == np.uint64(int.from_bytes(text, "little"))
-        found |= same & (end - start == len(text))
-    return found
+    """Return how long the values in some rows are, and where they end at all."""
+    length, ended = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_)
+    wanted = np.zeros(len(start), np.bool_)
+    for is_text, stops_of in ((True, _closing), (False, _separators)):
+        mine = quoted[rows] == is_text
+        wanted[:] = False
+        wanted[rows[mine]] = True
+        end, found = views.stops(start, wanted, stops_of)
+        length[mine] = (end - start)[rows[mine]]
+        ended[mine] = found[rows[mine]]
+    return length, ended
 
 
 def _closing(words: Words) -> Words:
@@ -197,7 +228,7 @@ def _closing(words: Words) -> Words:
 
 
 def _separators(words: Words) -> Words:
-    return bytes_below(words, _SPACE + 1) | bytes_equal(words, b",}]")
+    return bytes_below(words, _COMMA + 1) | bytes_equal(words, b"}")
 
 
 def _may_be_spelled_otherwise(lines: pl.Series, name: str) -> Mask:

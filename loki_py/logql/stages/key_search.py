@@ -24,12 +24,16 @@ from loki_py.logql.stages.key_values import (
     texts_of_words,
     values_of_key,
 )
-from loki_py.logql.stages.line_views import WORD_BYTES, LineViews, numbers_of
+from loki_py.logql.stages.line_views import (
+    NEAR_BYTES,
+    WORD_BYTES,
+    LineViews,
+    numbers_of,
+)
 from loki_py.model.batch import Rows
 
 _SPACE, _QUOTE = ord(" "), ord('"')
 _BYTE, _BYTE_BITS = np.uint64(0xFF), np.uint64(8)
-_NEAR_BYTES = 2 * WORD_BYTES
 _REPLACEMENT = "\ufffd"
 _NOT_ASCII = np.uint64(0x8080808080808080)
 _TRIES = 4
@@ -41,7 +45,7 @@ _COMMON = "0123456789etaoinsrhldcumfpgwybvkxjqz"
 
 def may_be_sought(name: str, views: LineViews) -> bool:
     """Return whether `KeySearch` reads keys of this name in these lines."""
-    has_room = len(views.raw) > len(name) + WORD_BYTES + _NEAR_BYTES
+    has_room = len(views.raw) > len(name) + WORD_BYTES + NEAR_BYTES
     return has_room and name.isascii() and name.isalnum()
 
 
@@ -76,8 +80,8 @@ class KeySearch:
         at, has, sure = self._places()
         wanted = has & sure
         start = np.where(wanted, at + len(self._key), 0)
-        if int(start.max(initial=0)) + _NEAR_BYTES > len(views.raw):
-            wanted &= start + _NEAR_BYTES <= len(views.raw)
+        if int(start.max(initial=0)) + NEAR_BYTES > len(views.raw):
+            wanted &= start + NEAR_BYTES <= len(views.raw)
             start = np.where(wanted, start, 0)
         values, read = _values(views, start, wanted)
         sure &= read | ~has
@@ -177,7 +181,7 @@ def _values(views: LineViews, start: Rows, wanted: Mask) -> tuple[pl.Series, Mas
         high = high & MASKS[np.maximum(length - WORD_BYTES, 0)]
     odd = bytes_equal(low, b'="') | bytes_equal(high, b'="')
     read = wanted & (length > 0) & (odd == 0)
-    is_far = read & (size == _NEAR_BYTES) & (room > _NEAR_BYTES)
+    is_far = read & (size == NEAR_BYTES) & (room > NEAR_BYTES)
     any_far = bool(is_far.any())
     if any_far:
         end, ended = views.stops(start, is_far, stops_of)

@@ -20,7 +20,10 @@ from loki_py.model.batch import Rows, offsets_of
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
-_PADDING = 16
+PADDING_BYTES = 128
+"""What lies behind copied texts, so that words can be read of the last."""
+
+_PADDING = pl.Series(["\0" * PADDING_BYTES])
 _QUOTE, _EQUALS, _BACKSLASH, _SPACE = (ord(char) for char in '"=\\ ')
 _WILD, _NOT_ASCII = ord("_"), 0x80
 _EVERY_BYTE = 0x0101010101010101
@@ -54,25 +57,30 @@ class LineBuffer:
     @classmethod
     def of(cls, lines: pl.Series) -> "LineBuffer":
         """Return the buffer of lines without null."""
-        column = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
-        offsets = offsets_of(column)
-        first, last = int(offsets[0]), int(offsets[-1])
-        raw = np.zeros(last - first + _PADDING, np.uint8)
-        if last > first:
-            data = np.frombuffer(column.buffers()[2], np.uint8)
-            raw[: last - first] = data[first:last]
-        words: Words = np.ndarray(
-            (len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,)
-        )
-        edges = offsets - first
-        start, end = edges[:-1], edges[1:]
+        raw, start, end = texts_copied(lines)
         quotes = np.flatnonzero(raw == _QUOTE)
         unclear = _unclear_lines(raw, start, end, quotes)
-        return cls(raw, words, start, end, quotes, unclear)
+        return cls(raw, words_of(raw), start, end, quotes, unclear)
 
     def line_of(self, at: Rows) -> Rows:
         """Return the line of each position, positions in ascending order."""
         return _line_of(self.start, at)
+
+
+def texts_copied(texts: pl.Series) -> tuple[Bytes, Rows, Rows]:
+    """Return texts without null one behind the other, and where each begins and ends.
+
+    PADDING_BYTES zeros are behind them.
+    """
+    column = pl.concat([texts, _PADDING]).to_arrow(compat_level=pl.CompatLevel.oldest())
+    offsets = offsets_of(column)
+    raw = np.frombuffer(column.buffers()[2], np.uint8)
+    return raw, offsets[:-2], offsets[1:-1]
+
+
+def words_of(raw: Bytes) -> Words:
+    """Return the eight bytes from each position on."""
+    return np.ndarray((len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,))
 
 
 def _line_of(start: Rows, at: Rows) -> Rows:

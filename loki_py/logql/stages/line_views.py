@@ -13,11 +13,20 @@ import polars as pl
 import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
-from loki_py.logql.stages.key_values import INLINE_BYTES, Bytes, Words, first_byte
-from loki_py.model.batch import Rows, offsets_of
+from loki_py.logql.stages.key_values import (
+    INLINE_BYTES,
+    Bytes,
+    Words,
+    first_byte,
+    texts_copied,
+    words_of,
+)
+from loki_py.model.batch import Rows
 
 WORD_BYTES = 8
-_PADDING_BYTES = 4 * WORD_BYTES
+NEAR_BYTES = 2 * WORD_BYTES
+"""What is read of a text at once."""
+
 _ONE_BUFFER = 3
 """Buffers of a column whose long values lie in one: validity, views, bytes."""
 
@@ -53,29 +62,17 @@ class LineViews:
             return None
         views = np.frombuffer(buffers[1], "<u4").reshape(-1, 4)
         views = views[column.offset : column.offset + len(column)]
-        words: Words = np.ndarray(
-            (len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,)
-        )
         length = views[:, 0].astype(np.int64)
         start = views[:, 3].astype(np.int64)
-        return cls(lines, raw, words, start, start + length, length <= INLINE_BYTES)
+        end = start + length
+        return cls(lines, raw, words_of(raw), start, end, length <= INLINE_BYTES)
 
     @classmethod
     def copied(cls, lines: pl.Series) -> "LineViews":
-        """Return the views of copies of lines without null, one after the other."""
-        column = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
-        offsets = offsets_of(column)
-        first, last = int(offsets[0]), int(offsets[-1])
-        raw = np.zeros(last - first + _PADDING_BYTES, np.uint8)
-        if last > first:
-            data = np.frombuffer(column.buffers()[2], np.uint8)
-            raw[: last - first] = data[first:last]
-        words: Words = np.ndarray(
-            (len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,)
-        )
-        edges = offsets - first
+        """Return the views of copies of lines; see `texts_copied`."""
+        raw, start, end = texts_copied(lines)
         nowhere = np.zeros(len(lines), np.bool_)
-        return cls(lines, raw, words, edges[:-1], edges[1:], nowhere)
+        return cls(lines, raw, words_of(raw), start, end, nowhere)
 
     def stops(
         self, start: Rows, wanted: Mask, stops_of: Callable[[Words], Words]

@@ -23,7 +23,7 @@ from loki_py.logql.stages.formats import (
     line_format,
     line_reads,
 )
-from loki_py.logql.stages.json_fields import json
+from loki_py.logql.stages.json_fields import json, learn_lines
 from loki_py.logql.stages.label_filter import label_filter, names_of
 from loki_py.logql.stages.label_filter import reads as label_filter_reads
 from loki_py.logql.stages.label_filter import test_of as filter_test
@@ -122,6 +122,8 @@ class Pipeline:
             isinstance(stage, _BY_LINE) for stage in stages
         )
         self._reads_line = wants.line
+        first = stages[leading] if leading < len(stages) else None
+        self._reads_json = isinstance(first, ast.JsonParser) and not first.extractions
         names = wants.labels
         # Whether a stored name is taken decides what a parsed label is called.
         self._metadata = None
@@ -152,6 +154,8 @@ class Pipeline:
                 self._coarse = False
             found.test(self._line_tests, lines_read=self._reads_line)
             lines, rows = found.lines, found.rows
+            if self._reads_json and rows is not None:
+                learn_lines(batch, len(rows))
         frame = frame_of(
             batch,
             table,
