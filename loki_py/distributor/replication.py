@@ -168,12 +168,19 @@ class QuorumTracker:
 
     def error(self) -> LokiError:
         """Return what to tell the client of a push that is LOST."""
-        reasons = [f"{name}: {why}" for name, why in self._failures.items()]
+        reasons = [
+            f"{name}: {str(why).removeprefix(f'ingester {name}: ')}"
+            for name, why in self._failures.items()
+        ]
         told = ", ".join(reasons or map(str, self._refusals.values()))
-        lost = int((self._is_lost() & self.routes.present).sum())
+        present = self.routes.present
+        fewest = int(self.routes.chosen[present].min())
+        away = self.replication_factor - fewest
+        missing = f", {away} of which the ring does not have" if away > 0 else ""
         return QuorumNotReached(
-            f"{lost} of {int(self.routes.present.sum())} streams were not stored by "
-            f"a quorum of {self.replication_factor} replicas: {told}"
+            f"{int((self._is_lost() & present).sum())} of {int(present.sum())} streams "
+            f"were not stored by a quorum of {self.replication_factor} replicas"
+            f"{missing}: {told}"
         )
 
     def _is_lost(self) -> Flags:

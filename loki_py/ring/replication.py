@@ -100,7 +100,10 @@ class ReadTracker:
             return "empty ring"
         gone: Mapping[str, str] = {
             **{i.instance_id: "not in reach" for i in self.instances.missing},
-            **{name: str(error) for name, error in self.failed.items()},
+            **{
+                name: str(error).removeprefix(f"ingester {name}: ")
+                for name, error in self.failed.items()
+            },
         }
         told = ", ".join(f"{name} ({why})" for name, why in sorted(gone.items()))
         kind = "zones" if self.zone_aware else "instances"

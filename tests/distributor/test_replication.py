@@ -22,6 +22,7 @@ from loki_py.errors import (
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
 from loki_py.ring.lookup import build_table
+from loki_py.transport.abc import InstanceLost
 
 DOWN = Unavailable("down")
 REFUSED = ValidationFailed("too old")
@@ -112,6 +113,17 @@ def test_two_failures_of_three_lose_the_push():
     assert tracker.fail(b, DOWN) is Outcome.LOST
     assert tracker.answer(c, {}) is Outcome.LOST
     assert "i0: down, i1: down" in str(tracker.error())
+
+
+def test_error_names_each_instance_once_and_says_who_is_not_there():
+    """Of three replicas the ring has two; one of these was lost."""
+    tracker, (a, _) = tracked(routed([0, 50], [0, 1], count=2))
+
+    assert tracker.fail(a, InstanceLost("i0", "no answer in time")) is Outcome.LOST
+    assert str(tracker.error()) == (
+        "2 of 2 streams were not stored by a quorum of 3 replicas, 1 of which the "
+        "ring does not have: i0: no answer in time"
+    )
 
 
 def test_majority_that_refuses_makes_a_rejection():
