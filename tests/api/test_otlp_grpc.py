@@ -9,6 +9,7 @@ import socket
 import grpc
 import pytest
 from fakes.certificates import Authority
+from fakes.pushes import Pushes
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
@@ -42,19 +43,6 @@ from loki_py.wire.otlp import OtlpDecoder
 MIB = 1 << 20
 TENANT = ("x-scope-orgid", "t1")
 S = 1_000_000_000
-
-
-class Pushes:
-    """Keeps what is pushed, or raises what it is told to."""
-
-    def __init__(self, error=None):
-        self.error = error
-        self.taken = []
-
-    async def push(self, tenant, batch, *, push_format):
-        if self.error is not None:
-            raise self.error
-        self.taken.append((tenant, batch.line.to_pylist(), push_format))
 
 
 def request_of(*lines):

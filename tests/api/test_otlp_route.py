@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from fakes.pushes import Pushes
 
 from loki_py.api.bodies import BytesInFlight
 from loki_py.api.context import ApiContext, Tenancy
@@ -19,19 +20,6 @@ from loki_py.wire.otlp_answers import encode_status
 ONE_RECORD = json.dumps(
     {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1"}]}]}]}
 ).encode()
-
-
-class Pushes:
-    """Keeps what is pushed, or raises what it is told to."""
-
-    def __init__(self, error=None):
-        self.error = error
-        self.taken = []
-
-    async def push(self, tenant, batch, *, push_format):
-        if self.error is not None:
-            raise self.error
-        self.taken.append((tenant, len(batch), push_format))
 
 
 def export(pushes, body, *, path="/otlp/v1/logs", tenant="t1"):
@@ -67,7 +55,7 @@ def test_records_are_pushed_and_answered_with_nothing(path):
     pushes = Pushes()
 
     assert export(pushes, ONE_RECORD, path=path) == (204, {}, b"")
-    assert pushes.taken == [("t1", 1, "otlp")]
+    assert pushes.taken == [("t1", [""], "otlp")]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
 """A real etcd in a folder of its own: started, stopped, killed, frozen."""
 
 import shutil
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from fakes.programs import start_listening
+from fakes.programs import Program, start_listening
 
 from bench.ports import free_port
 
 
-class EtcdServer:
+class EtcdServer(Program):
     """One member; its data outlives `kill` and a new `start`."""
 
     def __init__(self, folder: Path, *extra: str, scheme: str = "http") -> None:
@@ -18,15 +17,10 @@ class EtcdServer:
         self._folder = folder
         self._extra = extra
         self._scheme = scheme
-        self._process = None
 
     @property
     def endpoint(self) -> str:
         return f"127.0.0.1:{self.port}"
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None
 
     def start(self) -> None:
         """Start it; a first start may choose other ports, a later one does not."""
@@ -35,23 +29,8 @@ class EtcdServer:
             self._command, move=self._move if is_first else None
         )
 
-    def kill(self) -> None:
-        """As `kill -9` and the end of the process."""
-        self.resume()
-        self._process.kill()
-        self._process.wait()
-        self._process = None
-
-    def pause(self) -> None:
-        """Connections stay open and nobody answers on them."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
-
     def stop(self) -> None:
-        if self._process is not None:
-            self.kill()
+        self.kill()
 
     def wipe(self) -> None:
         shutil.rmtree(self._folder / "data")

@@ -1,5 +1,6 @@
 """Start a server of others, and wait until it listens."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -9,6 +10,31 @@ from pathlib import Path
 READY_S_MAX = 30
 STARTS_MAX = 3
 PAUSE_S = 0.5
+
+
+class Program:
+    """A server of others, once it is started: killed, frozen."""
+
+    _process: subprocess.Popen | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def kill(self) -> None:
+        """As `kill -9` and the end of the process; nothing where there is none."""
+        if self._process is not None:
+            self.resume()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Connections stay open and nobody answers on them."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
 
 def start_listening(

@@ -5,19 +5,8 @@ import logging
 import sys
 
 import pytest
-import structlog
 
 from loki_py.runtime.logs import Throttle, configure_logs, logger_of
-
-
-@pytest.fixture(autouse=True)
-def restored():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_event_is_one_logfmt_line(capsys):

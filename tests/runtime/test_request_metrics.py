@@ -3,7 +3,6 @@
 import logging
 
 import pytest
-import structlog
 
 from loki_py.runtime.logs import configure_logs, logger_of
 from loki_py.runtime.metrics import (
@@ -13,16 +12,6 @@ from loki_py.runtime.metrics import (
 )
 
 PUSH = {"method": "POST", "route": "push"}
-
-
-@pytest.fixture(autouse=True)
-def restored():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_requests_are_in_flight_until_they_end_well_or_not():
