@@ -5,11 +5,13 @@ import socket
 import time
 
 import pytest
-from harness import Api, Ledger, Server, Writers
+from harness import Api, Ledger, Server, Writers, until
 
 SELECT = '{test="writers"}'
 ROUNDS = 10
 ROUNDS_NIGHTLY = 100
+ACKED_MIN = 5_000
+"""Lines before a flush that is cut short."""
 
 # Small, so that seals, merges and flushes happen between two kills.
 BUSY = {
@@ -65,8 +67,9 @@ def test_kill_during_flush_loses_and_repeats_nothing():
     with Server({"ingester.head_size": "256KB"}) as server:
         server.start()
         for number in range(4):
+            acked_before = len(ledger.acked)
             writers = Writers(server.port, ledger, seed=number).start()
-            time.sleep(0.5)
+            until(lambda before=acked_before: len(ledger.acked) > before + ACKED_MIN)
             writers.join()
 
             flush_and_kill(server, after_s=rng.uniform(0.0, 0.1))

@@ -2,9 +2,11 @@
 
 import time
 
-from harness import Api, Ledger, Server, Writers
+from harness import Api, Ledger, Server, Writers, until
 
 SELECT = '{test="writers"}'
+ACKED_MIN = 1_000
+"""Lines after which the store is told to stop."""
 
 
 def test_stop_under_load_loses_nothing():
@@ -13,14 +15,13 @@ def test_stop_under_load_loses_nothing():
         server.start()
         ledger = Ledger()
         writers = Writers(server.port, ledger).start()
-        time.sleep(0.7)
+        until(lambda: len(ledger.acked) > ACKED_MIN)
 
         code = server.stop()
         writers.join()
         server.start()
 
         assert code == 0
-        assert ledger.acked
         with Api(server.port) as api:
             found = api.lines(SELECT, start_ns=start_ns, end_ns=time.time_ns() + 1)
         ledger.check(found)
