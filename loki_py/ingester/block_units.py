@@ -162,6 +162,16 @@ class BlockUnit(TimedUnit):
 class BlockGroup(UnitGroup[BlockUnit], LargeUnit, ShareableUnit, TimedUnit):
     """Neighbouring blocks of one file of which a scan wants little each."""
 
+    @property
+    def runs(self) -> StreamRuns:
+        runs = [unit.part.runs for unit in self.units]
+        stream = np.concatenate([each.stream for each in runs])
+        return StreamRuns(
+            self.units[0].local_of_position[stream],
+            np.concatenate([each.min_ns for each in runs]),
+            np.concatenate([each.max_ns for each in runs]),
+        )
+
     def pieces(self) -> Sequence[ScanUnit]:
         """Return the blocks one by one."""
         return self.units

@@ -29,6 +29,9 @@ ROWS_PER_CELL = 16
 BATCH_ROWS_MIN = 4_096
 """Smaller pieces of a head are put together before they are looked at."""
 
+CELLS_AT_ONCE_MAX = 20_000
+"""Cells that are looked through on the event loop: a thread is dearer."""
+
 _Key = tuple[str, str, int | tuple[int, ...]]
 
 
@@ -72,10 +75,23 @@ class CellBook:
         shift = _shift_of(found, held.wanted, cells_max)
         return added([_wanted_of(cells, held.wanted, shift) for cells in found])
 
+    def has_counted(self, held: Held) -> bool:
+        """Return whether what was found is counted already and comes to few cells."""
+        sought: list[tuple[_Key, int | None]] = [(_files_key(held), None)]
+        for number, pieces in held.heads:
+            sought.append((("head", held.tenant, number), sum(map(len, pieces))))
+        cells_count = 0
+        with self._lock:
+            for key, rows in sought:
+                kept = self._kept.get(key)
+                if kept is None or rows not in {None, kept[0]}:
+                    return False
+                cells_count += len(kept[1])
+        return cells_count <= CELLS_AT_ONCE_MAX
+
     def _of_files(self, held: Held) -> Cells:
         """Return the cells of all files together, by ref; the last ones are kept."""
-        generations = tuple(local.generation for local, _ in held.files)
-        key = ("files", held.tenant, generations)
+        key = _files_key(held)
         kept = self._find(key)
         if kept is not None:
             return kept[1]
@@ -144,6 +160,10 @@ class CellBook:
         former = self._kept.pop(key, None)
         if former is not None:
             self._kept_cells -= len(former[1])
+
+
+def _files_key(held: Held) -> _Key:
+    return "files", held.tenant, tuple(local.generation for local, _ in held.files)
 
 
 def _shift_of(found: Sequence[Cells], wanted: Wanted, cells_max: int) -> int:

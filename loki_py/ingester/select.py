@@ -35,6 +35,7 @@ def survey(
         missing=blocks.missing,
         streams=wanted.streams,
         cells=partial(cells.cells_of, held),
+        cells_counted=cells.has_counted(held),
     )
 
 
@@ -82,5 +83,6 @@ def select(
         blocks.missing,
         streams=wanted.streams,
         cells=partial(cells.cells_of, held),
+        cells_counted=cells.has_counted(held),
         skipped=Skipped.total_of(skipped),
     )

@@ -384,5 +384,9 @@ async def _with_cells(found: Selection) -> Selection:
     """Return the selection with its cells at hand."""
     if found.cells is None:
         return found
-    cells = await asyncio.to_thread(found.cells, CELLS_MAX)
+    cells = (
+        found.cells(CELLS_MAX)
+        if found.cells_counted
+        else await asyncio.to_thread(found.cells, CELLS_MAX)
+    )
     return replace(found, cells=lambda _: cells)

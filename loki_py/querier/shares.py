@@ -86,6 +86,11 @@ def alike(replicas: Sequence[Replica]) -> bool:
     if int(cells[0].count.sum()) >= SPREAD_ROWS_MIN:
         return False
     numbers = _numbers_of(replicas)
+    if all(
+        _are_equal(numbers[0], cells[0], *each)
+        for each in zip(numbers, cells, strict=True)
+    ):
+        return True
     first, *rest = (
         _in_order(own, each) for own, each in zip(numbers, cells, strict=True)
     )

@@ -87,6 +87,10 @@ class MappingUnit(ABC):
     def maps(self) -> bool:
         """Whether they can be; else the unit is only read."""
 
+    def knows(self, question: "LeafQuestion") -> bool:  # noqa: ARG002
+        """Return whether `mapped` has its answer at hand: little, and nobody waits."""
+        return False
+
     @abstractmethod
     def mapped(self, question: "LeafQuestion", stats: ReadStats) -> Sequence[Any]:
         """Return what the leaf's evaluator makes of the rows, to be added in order.
@@ -111,6 +115,8 @@ class Selection:
         cells: what the units hold, in sums, to compare replicas by; None where
             they must be compared by their entries. Takes how many there may be,
             unless there are more streams. Blocking.
+        cells_counted: whether the cells are known already and few, so that to ask
+            for them on an event loop is cheaper than on a thread.
         ingesters_count: how many answered.
         skipped: chunks that are held and in no unit.
     """
@@ -121,6 +127,7 @@ class Selection:
     missing: tuple[str, ...] = ()
     streams: Sequence[LabelSet] = ()
     cells: Callable[[int], Cells | None] | None = None
+    cells_counted: bool = False
     ingesters_count: int = 1
     skipped: Skipped = NOTHING_SKIPPED
 

@@ -28,6 +28,10 @@ class RemoteGroup(UnitGroup[RemoteUnit], MappingUnit):
         """Return the rows of all units."""
         return concat([unit.read(columns, stats) for unit in self.units])
 
+    def knows(self, question: LeafQuestion) -> bool:
+        """Return whether the answer came with the selection; see `MappingUnit`."""
+        return self.units[0].selection.knows(self.units, question)
+
     def mapped(self, question: LeafQuestion, stats: ReadStats) -> Sequence[Any]:
         """Return what a leaf makes of the rows, in order of the units."""
         return self.units[0].selection.mapped(self.units, question, stats)

@@ -135,6 +135,8 @@ class ReadCalls:
         """Return the cells that are asked for."""
         if not asked.cells:
             return None
+        if found.cells_counted:
+            return _cells_of(found)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, _cells_of, found)
 

@@ -53,6 +53,9 @@ from loki_py.wire.messages_select import UnitDesc
 KEPT_BYTES_MAX = 32 << 20
 """Bytes of one selection's units that are kept after they were read."""
 
+ANSWER_AT_ONCE_BYTES = 512 << 10
+"""What came of units in advance is decoded on the event loop where it is no more."""
+
 MAP_S_MAX = 600.0
 """How long rows may be evaluated elsewhere, by somebody who says so all along."""
 
@@ -170,13 +173,8 @@ class RemoteSelection:
         share = first.share
         assert share is not None
         numbers = [unit.number for unit in units]
-        answer = self._answer
-        if (
-            answer is not None
-            and answer.question == question
-            and share.is_whole
-            and numbers == list(range(answer.units_count))
-        ):
+        answer = self._answer_to(question, share, numbers)
+        if answer is not None:
             return self._decoded(
                 [answer.message],
                 lambda fetched: _decoded_partials(fetched, first.streams, stats),
@@ -186,6 +184,22 @@ class RemoteSelection:
             lambda fetched: _decoded_partials(fetched, first.streams, stats),
             wait_s=MAP_S_MAX + self.wait_s_max,
         )
+
+    def knows(self, units: "Sequence[RemoteUnit]", question: LeafQuestion) -> bool:
+        """Return whether `mapped` has little to decode and nothing to fetch."""
+        numbers = [unit.number for unit in units]
+        answer = self._answer_to(question, units[0].share, numbers)
+        return answer is not None and len(answer.message) <= ANSWER_AT_ONCE_BYTES
+
+    def _answer_to(
+        self, question: LeafQuestion, share: Share | None, numbers: Sequence[int]
+    ) -> _Answer | None:
+        """Return what came in advance for the question to these units."""
+        answer = self._answer
+        if answer is None or answer.question != question:
+            return None
+        is_asked = numbers == list(range(answer.units_count))
+        return answer if is_asked and share is not None and share.is_whole else None
 
     def _fetched(
         self,

@@ -90,6 +90,28 @@ async def test_cells_are_those_of_the_moment_of_the_selection(tmp_path):
         assert shown(late) == of(ROWS)
 
 
+async def test_cells_are_known_to_be_counted_until_more_comes(tmp_path, monkeypatch):
+    """What is counted and little is told without a thread."""
+    counted = []
+
+    async def look(ingester):
+        counted.append((await ingester.select("t", ALL)).cells_counted)
+        await told(ingester)
+        counted.append((await ingester.survey("t", ALL)).cells_counted)
+
+    async with started(tmp_path) as ingester:
+        await ingester.push("t", batch_of(ROWS[:30]))
+        await look(ingester)
+        await ingester.push("t", batch_of(ROWS[30:]))
+        await look(ingester)
+    async with started(tmp_path) as ingester:
+        await look(ingester)
+        monkeypatch.setattr(cells_module, "CELLS_AT_ONCE_MAX", 1)
+        await look(ingester)
+
+    assert counted == [False, True, False, True, False, True, False, False]
+
+
 async def test_file_of_few_rows_has_long_slices(tmp_path):
     """What is kept is little against what it is about, and comes to the same."""
     async with started(tmp_path) as ingester:

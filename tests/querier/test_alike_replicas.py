@@ -20,6 +20,7 @@ from loki_py.querier.plan_leaf import PlanLeaf
 from loki_py.querier.replicated import ReplicatedSource
 from loki_py.ring.replication import ReadSet
 from loki_py.runtime.clock import SystemClock
+from loki_py.transport import remote_units
 from loki_py.transport.abc import Selection, SurveyedSource
 from loki_py.wire.cells import NO_CELLS, cells_of
 
@@ -128,9 +129,11 @@ async def expected(text):
         return (await answer_of(source, text))[0]
 
 
+@pytest.mark.parametrize("at_once_bytes", [0, remote_units.ANSWER_AT_ONCE_BYTES])
 @pytest.mark.parametrize("text", QUERIES)
-async def test_equal_replicas_are_answered_for_by_one(text):
+async def test_equal_replicas_are_answered_for_by_one(text, at_once_bytes, monkeypatch):
     """The others only tell what they hold, and nobody is asked a second time."""
+    monkeypatch.setattr(remote_units, "ANSWER_AT_ONCE_BYTES", at_once_bytes)
     async with cluster(ROWS, ROWS, ROWS) as (holders, source):
         answer, _ = await answer_of(source, text)
 

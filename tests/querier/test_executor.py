@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from loki_py.errors import DataUnreadable, LimitExceeded
+from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.batch import EntryBatch, concat
 from loki_py.model.labels import LabelSet
 from loki_py.model.scan import (
@@ -22,9 +23,11 @@ from loki_py.model.scan import (
 from loki_py.querier.executor import ROWS_ALONE_MAX, UNITS_ALONE, QueryExecutor
 from loki_py.querier.fairness import FairQueue
 from loki_py.querier.leaf_run import MAP_ROWS_FIRST_BY_LINE
+from loki_py.transport.abc import MappingUnit
 
 STREAMS = [LabelSet.of({"app": "api"})]
 NEWEST = Scan((), 0, 10_000)
+QUESTION = LeafQuestion(Question('{app=~".+"}', 0, 10_000, 1, 9, forward=False), 0)
 
 
 def unit_at(start_ns, rows=10):
@@ -288,6 +291,45 @@ class Broken:
 
     def read(self, *_):
         raise DataUnreadable("pack 't/packs/1' is damaged")
+
+
+class Answered(Broken, MappingUnit):
+    """Lies elsewhere, from where the answer has come; notes who decodes it."""
+
+    maps = True
+
+    def __init__(self, *, known=True):
+        super().__init__()
+        self.known = known
+        self.threads = []
+
+    def knows(self, question):
+        return self.known and question == QUESTION
+
+    def mapped(self, question, stats):  # noqa: ARG002
+        self.threads.append(threading.current_thread())
+        stats.block_rows += 3
+        return [[9, 8], [7]]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_answer_that_is_there_is_taken_without_a_thread(executor, known):
+    unit, evaluator = Answered(known=known), Newest()
+
+    outcome = await run(executor, [unit], evaluator, question=QUESTION)
+
+    assert evaluator.added == [9, 8, 7]
+    assert outcome.stats.block_rows == 3
+    assert (unit.threads == [threading.current_thread()]) == known
+
+
+async def test_an_answer_that_is_there_counts_for_the_watch(executor):
+    class Budget:
+        def note(self, stats):
+            raise LimitExceeded(f"{stats.block_rows} rows")
+
+    with pytest.raises(LimitExceeded, match="3 rows"):
+        await run(executor, [Answered()], Newest(), question=QUESTION, watch=Budget())
 
 
 async def test_damaged_data_fails_the_query(executor):
