@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -27,14 +28,14 @@ from loki_py.client.paging import Page, pages
 Params: TypeAlias = list[tuple[str, str]]
 
 
-class _Data(msgspec.Struct):
-    resultType: str  # noqa: N815  # the name on the wire
+class _Result(msgspec.Struct):
+    kind: str = msgspec.field(name="resultType")
     result: msgspec.Raw
     stats: dict[str, Any] = {}
 
 
 class _Answer(msgspec.Struct):
-    data: _Data
+    data: _Result
     warnings: list[str] = []
 
 
@@ -113,7 +114,7 @@ class Asker:
             self.note(self.client.url_of(QUERY_RANGE, params))
             body = self.client.get(QUERY_RANGE, params)
             answer = self._told(body)
-            if answer.data.resultType != "streams":
+            if answer.data.kind != "streams":
                 raise IsMetric(answer)
             return decode_rows(body, forward=asked.forward)
 
@@ -136,7 +137,9 @@ class Asker:
 
         Raises: RequestFailed.
         """
-        path = f"/loki/api/v1/label/{name}/values" if name else "/loki/api/v1/labels"
+        path = "/loki/api/v1/labels"
+        if name:
+            path = f"/loki/api/v1/label/{quote(name, safe='')}/values"
         told = self._list(path, [("start", str(start_ns)), ("end", str(end_ns))])
         print_lines(told)
 

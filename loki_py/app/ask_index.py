@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -111,7 +112,8 @@ class IndexAsker:
         if asked.step:
             params.append(("step", asked.step))
         if asked.name:
-            path = f"/loki/api/v1/detected_field/{asked.name}/values"
+            name = quote(asked.name, safe="")
+            path = f"/loki/api/v1/detected_field/{name}/values"
             print_lines(self._asked(path, params).get("values") or ())
             return
         found = self._asked("/loki/api/v1/detected_fields", params).get("fields") or ()

@@ -133,12 +133,12 @@ def print_samples(result: Any) -> str:
 def stats_lines(
     stats: Mapping[str, Any], look: Look, prefix: str = ""
 ) -> Iterator[str]:
-    """Yield one text for each figure: `Summary.ExecTime  0.0123`."""
+    """Yield one text for each figure that is not 0: `Summary.ExecTime  0.0123`."""
     for key, value in stats.items():
         name = f"{prefix}{key[:1].upper()}{key[1:]}"
         if isinstance(value, Mapping):
             yield from stats_lines(value, look, f"{name}.")
-        else:
+        elif value:
             yield f"{look.blue(name)}\t{json.dumps(value)}"
 
 

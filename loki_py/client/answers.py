@@ -49,14 +49,14 @@ class _VectorSeries(msgspec.Struct):
     value: tuple[float, str]
 
 
-class _Data(msgspec.Struct):
+class _Result(msgspec.Struct):
     kind: str = msgspec.field(name="resultType")
     result: msgspec.Raw
     flags: list[str] = msgspec.field(name="encodingFlags", default_factory=list)
 
 
 class _Answer(msgspec.Struct):
-    data: _Data
+    data: _Result
     warnings: list[str] = []
 
 

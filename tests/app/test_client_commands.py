@@ -1,6 +1,7 @@
 """Client commands against a server that is a function: output, exit statuses."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -237,6 +238,13 @@ def test_options_may_stand_before_the_command(server, run):
     )
 
     assert (status, out, err) == (0, "app\n", "")
+
+
+@pytest.mark.parametrize("name", ["a b", "ü/x", "x?y=1", "../series"])
+def test_values_are_those_of_the_label_whatever_its_name(server, run, name):
+    server.answers[f"/loki/api/v1/label/{quote(name, safe='')}/values"] = {"data": []}
+
+    assert run("labels", name, "-q") == (0, "", "")
 
 
 def test_server_that_is_down_is_told_with_where_it_is_looked_for(server, run):

@@ -95,7 +95,9 @@ def test_samples_are_indented_json():
 
 
 def test_stats_are_named_by_their_path():
-    shown = list(stats_lines({"summary": {"execTime": 0.5, "splits": 2}}, Look()))
+    cost = {"summary": {"execTime": 0.5, "shards": 0, "splits": 2}}
+
+    shown = list(stats_lines(cost, Look()))
 
     assert shown == ["Summary.ExecTime\t0.5", "Summary.Splits\t2"]
 
