@@ -127,20 +127,19 @@ class QueryExecutor:
             partial_allowed: whether data that cannot be read becomes a warning.
             question: what the evaluator answers; units elsewhere that know the
                 plan of it are evaluated there.
-            by_line: whether the evaluator may look at lines one by one, so that
-                few are given to it at once until it is known how long they take.
+            by_line: whether lines may be looked at one by one, so that few are
+                evaluated at once at first.
 
-        Raises: DataUnreadable, Unavailable, and what `watch` and the evaluator
-            raise.
+        Raises: DataUnreadable, Unavailable, what `watch` and the evaluator raise.
         """
         if question is not None:
             units = grouped(units)
             if len(units) == 1 and _is_answered(units[0], question):
                 return _answered(units[0], question, evaluator, watch)
+        ahead = AHEAD_PER_WORKER_EARLY if stops_early else AHEAD_PER_WORKER
         policy = RunPolicy(
             workers=self._workers,
-            ahead_max=self._workers
-            * (AHEAD_PER_WORKER_EARLY if stops_early else AHEAD_PER_WORKER),
+            ahead_max=self._workers * ahead,
             alone_max=_alone_max(units, evaluator, stops_early=stops_early),
             map_rows_first=MAP_ROWS_FIRST_BY_LINE if by_line else MAP_ROWS_FIRST,
             cut_small=stops_early,
