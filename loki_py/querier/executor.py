@@ -122,8 +122,7 @@ class QueryExecutor:
             units: free of duplicates, see `merge`; selected for `scan`.
             evaluator: takes the batches.
             watch: told what each unit cost; may end the query.
-            stops_early: whether a few of the newest (oldest) rows suffice:
-                little is then read ahead.
+            stops_early: whether the newest (oldest) few suffice; reads little ahead.
             partial_allowed: whether data that cannot be read becomes a warning.
             question: what the evaluator answers; units elsewhere that know the
                 plan of it are evaluated there.
