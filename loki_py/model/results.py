@@ -84,8 +84,8 @@ class Vector:
     """The result of an instant metric query: one value for each of s series.
 
     Attributes:
-        labels: s distinct label sets; in label order, or in value order where
-            the query sorts.
+        labels: s label sets, distinct unless label_replace made them equal; in
+            label order, or in value order where the query sorts.
         timestamp_ns: the evaluation time.
         values: float64[s].
     """

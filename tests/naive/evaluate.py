@@ -47,7 +47,10 @@ def answer(question, entries):
         found = evaluation.at(question.expr, when)
         found = {(): found} if isinstance(found, float) else found
         for labels, value in found.items():
-            series.setdefault(labels, {})[when] = value
+            points = series.setdefault(tuple(labels), {})
+            if when in points:
+                raise QueryFailed("the same labels twice")
+            points[when] = value
     return dict(sorted(series.items()))
 
 

@@ -60,8 +60,7 @@ class Evaluation:
             case metric.BinaryOperation():
                 return binary(node, self.at(node.left, when), self.at(node.right, when))
             case metric.LabelReplace():
-                inner = self.at(node.operand, when)
-                return {replaced(node, key): value for key, value in inner.items()}
+                return replaced_series(node, self.at(node.operand, when))
 
     # ------------------------------------------------------------------ ranges
 
@@ -355,6 +354,24 @@ def with_included(labels, others, names):
         if dict(others).get(name):
             pairs[name] = dict(others)[name]
     return tuple(sorted(pairs.items()))
+
+
+class Again(tuple):
+    """Labels that another series has, too; equal to nothing but itself."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
+def replaced_series(node, series):
+    found = {}
+    for labels, value in series.items():
+        new = replaced(node, labels)
+        found[Again(new) if new in found else new] = value
+    return found
 
 
 def replaced(node, labels):

@@ -30,8 +30,8 @@ COMPARISONS: dict[BinaryOp, Callable[[Floats, Floats], Mask]] = {
     BinaryOp.LESS: np.less,
     BinaryOp.LESS_EQUAL: np.less_equal,
 }
-_DUPLICATE_RIGHT = (
-    "found duplicate series on the right hand-side;many-to-many matching not "
+_DUPLICATE = (
+    "found duplicate series on the {} hand-side;many-to-many matching not "
     "allowed: matching labels must be unique on one side"
 )
 _MANY_TO_ONE = (
@@ -117,17 +117,22 @@ def _presence(node: metric.BinaryOperation, table: Table) -> dict[Labels, Mask]:
 
 
 def _joined(left: Table, right: Table) -> Table:
-    """Return the series of both; equal label sets share a row."""
+    """Return the series of both; equal label sets share a row where they can."""
     ids = {labels: i for i, labels in enumerate(left.labels)}
-    labels = list(dict.fromkeys([*left.labels, *right.labels]))
-    more = ((0, len(labels) - len(left)), (0, 0))
-    values, present = np.pad(left.values, more), np.pad(left.present, more)
-    ids = {one: i for i, one in enumerate(labels)}
+    more = []
+    values, present = left.values.copy(), left.present.copy()
     for i, one in enumerate(right.labels):
-        at = ids[one]
+        at = ids.get(one)
+        if at is None or (present[at] & right.present[i]).any():
+            more.append(i)
+            continue
         values[at] = np.where(right.present[i], right.values[i], values[at])
         present[at] |= right.present[i]
-    return Table(labels, values, present)
+    return Table(
+        [*left.labels, *(right.labels[i] for i in more)],
+        np.concatenate((values, right.values[more])),
+        np.concatenate((present, right.present[more])),
+    )
 
 
 class _Result(NamedTuple):
@@ -150,7 +155,7 @@ def _between_tables(node: metric.BinaryOperation, left: Table, right: Table) -> 
         and node.matching.cardinality is MatchCardinality.GROUP_RIGHT
     )
     many, one = (right, left) if swapped else (left, right)
-    ones = _by_signature(node, one)
+    ones = _by_signature(node, one, side="left" if swapped else "right")
     out: dict[Labels, _Result] = {}
     for i, labels in enumerate(many.labels):
         for j in ones.get(_signature(node, labels), ()):
@@ -169,7 +174,9 @@ def _between_tables(node: metric.BinaryOperation, left: Table, right: Table) -> 
     return Table(list(out), values, present).with_points()
 
 
-def _by_signature(node: metric.BinaryOperation, one: Table) -> dict[Labels, list[int]]:
+def _by_signature(
+    node: metric.BinaryOperation, one: Table, *, side: str
+) -> dict[Labels, list[int]]:
     """Return the series of the "one" side by signature.
 
     Raises: QueryInvalid where two of them are present at the same time.
@@ -178,7 +185,7 @@ def _by_signature(node: metric.BinaryOperation, one: Table) -> dict[Labels, list
     for j, labels in enumerate(one.labels):
         rows = found.setdefault(_signature(node, labels), [])
         if any((one.present[i] & one.present[j]).any() for i in rows):
-            raise QueryInvalid(_DUPLICATE_RIGHT)
+            raise QueryInvalid(_DUPLICATE.format(side))
         rows.append(j)
     return found
 

@@ -4,7 +4,6 @@ import re
 
 import re2
 
-from loki_py.errors import QueryInvalid
 from loki_py.logql import ast_metric as metric
 from loki_py.logql.exec.table import Table
 from loki_py.model.results import Labels
@@ -15,14 +14,12 @@ _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
 def label_replaced(node: metric.LabelReplace, table: Table) -> Table:
     """Return the table with the target label rewritten where the source matches.
 
-    Raises: QueryInvalid where two series come to have the same labels.
+    Series may come to have the same labels.
     """
     options = re2.Options()
     options.log_errors = False
     pattern = re2.compile(f"^(?:{node.pattern})$", options)
     labels = [_replaced(node, pattern, one) for one in table.labels]
-    if len(set(labels)) < len(labels):
-        raise QueryInvalid("vector cannot contain metrics with the same labelset")
     return Table(labels, table.values, table.present)
 
 

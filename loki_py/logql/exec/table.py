@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loki_py.errors import QueryInvalid
 from loki_py.logql.exec.frame import Mask
 from loki_py.model.results import Floats, Labels
 
@@ -14,7 +15,8 @@ class Table:
     """s series on p evaluation times.
 
     Attributes:
-        labels: s distinct label sets, in any order.
+        labels: s label sets, in any order. Equal ones, which label_replace may
+            make, are series of their own until `distinct`.
         values: float64[s, p]; meaningless where not present.
         present: bool[s, p].
     """
@@ -40,6 +42,23 @@ class Table:
         """Return the series in label order."""
         order = sorted(range(len(self)), key=self.labels.__getitem__)
         return self.take(np.array(order, dtype=np.int64))
+
+    def distinct(self) -> "Table":
+        """Return the table with the series of equal labels as one.
+
+        Raises: QueryInvalid where two of them have a point at one time.
+        """
+        ids: dict[Labels, int] = {}
+        row = [ids.setdefault(one, len(ids)) for one in self.labels]
+        if len(ids) == len(row):
+            return self
+        values = np.zeros((len(ids), self.values.shape[1]))
+        count = np.zeros(values.shape, np.int64)
+        np.add.at(count, row, self.present)
+        if (count > 1).any():
+            raise QueryInvalid("vector cannot contain metrics with the same labelset")
+        np.add.at(values, row, np.where(self.present, self.values, 0.0))
+        return Table(list(ids), values, count > 0)
 
 
 def empty_table(points: int) -> Table:

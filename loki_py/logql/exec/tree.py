@@ -51,13 +51,16 @@ def data_of(
 ) -> Data:
     """Return the result of a metric query.
 
-    Raises: LimitExceeded where the result has more than `series_max` series.
+    Raises: LimitExceeded where the result has more than `series_max` series,
+        QueryInvalid where two of a range have the same labels and times.
     """
     value = evaluated(expr, leaves, points=grid.count)
     if isinstance(value, float):
         if instant:
             return Scalar(grid.start_ns, value)
         value = constant_table(value, grid.count)
+    if not instant:
+        value = value.distinct()
     if len(value) > series_max > 0:
         raise LimitExceeded(
             f"maximum number of series ({series_max}) reached for a single query; "
