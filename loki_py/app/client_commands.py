@@ -124,6 +124,10 @@ def push(
         pattern = re.compile(timestamp_regex) if timestamp_regex else None
     except re.error as error:
         raise typer.BadParameter(f"--timestamp-regex: {error}") from None
+    if timestamp_format and pattern is None:
+        raise typer.BadParameter(
+            "--timestamp-format needs --timestamp-regex, which finds a line's time"
+        )
     inputs = inputs_of(files or (), _labels_of(label or ()))
     refused = push_all(
         inputs,

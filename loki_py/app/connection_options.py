@@ -109,6 +109,14 @@ class Connection:
         token = self.bearer_token
         if self.bearer_token_file is not None:
             token = self.bearer_token_file.read_text(encoding="utf-8").strip()
+        files = {
+            "--ca-cert": self.ca_file,
+            "--cert": self.certificate,
+            "--key": self.key,
+        }
+        for option, name in files.items():
+            if name and not Path(name).is_file():
+                raise typer.BadParameter(f"{option}: there is no file {name}")
         certificate = (self.certificate, self.key or None)
         try:
             return Server(

@@ -16,6 +16,7 @@ import msgspec
 from loki_py.app.http_client import LokiClient
 from loki_py.app.stamps import BatchSize, LineClock, cut
 from loki_py.client.connection import RequestFailed
+from loki_py.errors import ValidationFailed
 
 PUSH = "/loki/api/v1/push"
 READ_BYTES = 1 << 20
@@ -80,7 +81,7 @@ class Pusher:
         """Push every line; a push that the server calls wrong is not repeated.
 
         Raises: RequestFailed where the server can not be reached, or takes none
-        of us; OSError.
+        of us; ValidationFailed where a line's time can not be read; OSError.
         """
         clock = LineClock(self.pattern, self.time_format)
         count = PushCount()
@@ -98,7 +99,10 @@ class Pusher:
         count: PushCount,
     ) -> None:
         texts = [line.decode("utf-8", "replace") for line in lines]
-        stamps = clock.stamp(texts, now_ns=time.time_ns())
+        try:
+            stamps = clock.stamp(texts, now_ns=time.time_ns())
+        except ValueError as error:
+            raise ValidationFailed(f"{source.name}: {error}") from None
         values = list(zip(map(str, stamps), texts, strict=True))
         body = msgspec.json.encode(Push([PushedStream(dict(source.labels), values)]))
         try:
@@ -122,7 +126,7 @@ def push_all(
 ) -> int:
     """Push every input in order; return how many pushes were refused.
 
-    Raises: RequestFailed, OSError, ValueError.
+    Raises: RequestFailed, ValidationFailed, OSError.
     """
     refused = lines = 0
     shown = _progress_of(inputs) if has_progress else contextlib.nullcontext(_ignore)

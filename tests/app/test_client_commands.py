@@ -114,6 +114,8 @@ def test_refused_query_is_status_1_and_one_line(server, run):
         ("query", "x", "--timezone", "Mars"),
         ("push", "--label", "novalue"),
         ("push", "--timestamp-regex", "("),
+        ("push", "--timestamp-format", "%Y"),
+        ("labels", "--ca-cert", "/no/such/file"),
         ("nonsense",),
         ("serve", "--set", "nonsense=1"),
     ],
@@ -196,6 +198,26 @@ def test_push_ends_at_once_where_we_may_not(server, run, tmp_path, status):
     assert len(server.asked) == 1
     assert err.startswith("loki-py: who?\n")
     assert ("--org-id" in err) == (status == 401)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "not a time of 10, 13, 16 or 19 digits: '12'"),
+        (["--timestamp-format", "%Y"], "time data '12' does not match format '%Y'"),
+        (["--timestamp-format", "%Q"], "'Q' is a bad directive in format '%Q'"),
+    ],
+)
+def test_time_that_can_not_be_read_is_told(server, run, tmp_path, options, told):
+    path = tmp_path / "a"
+    path.write_text("at 12 x\n")
+
+    status, _, err = run(
+        "push", "--label", "app=a", "--timestamp-regex", r"\d+", *options, path
+    )
+
+    assert (status, err) == (1, f"loki-py: {path}: {told}\n")
+    assert server.pushed == []
 
 
 def test_push_gives_up_when_the_server_stays_away(server, run, tmp_path):
