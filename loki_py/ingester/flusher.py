@@ -6,19 +6,25 @@ leaves entries twice at worst, never nowhere, and reading drops duplicates.
 """
 
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from loki_py.chunks.pack_writer import PackWriter
+from loki_py.chunks.pack_writer import PackSummary, PackWriter
 from loki_py.chunks.sorting import sort_and_deduplicate
 from loki_py.index.files import PackEntry, encode_index_file
 from loki_py.ingester.blockstore import LocalFile
 from loki_py.ingester.flush_record import FlushRecord
 from loki_py.ingester.selection import FIRST_NS, LAST_NS
-from loki_py.ingester.slices import Slice, StreamSize, slices_of
+from loki_py.ingester.slices import (
+    SLICE_LINE_BYTES,
+    Slice,
+    StreamSize,
+    slices_of,
+)
 from loki_py.model.batch import EntryBatch, Timestamps, concat
 from loki_py.model.labels import LabelSet
 from loki_py.model.object_keys import index_key, pack_key, ulid_of
@@ -27,6 +33,9 @@ from loki_py.storage.abc import ObjectStore
 
 PACK_LINE_BYTES_MAX = 1 << 30
 """Lines after which a flush goes on in another pack."""
+
+PACK_LINE_BYTES_MIN = SLICE_LINE_BYTES
+"""The same where the local disk, on which packs are put together, is full."""
 
 _TIMES_ONLY = Columns(line=False, metadata=frozenset())
 _ULID_RANDOM_BYTES = 10
@@ -105,6 +114,15 @@ def stream_bytes_of(local: LocalFile, tenant: str) -> "np.typing.NDArray[np.floa
     return totals
 
 
+def pack_line_bytes_max(free_bytes: int) -> int:
+    """Return how many lines a pack may have where a disk has so much room.
+
+    Lines are compressed; where they can not be, half of the room is enough. So
+    what filled a disk while the object store was away can leave it.
+    """
+    return max(min(PACK_LINE_BYTES_MAX, free_bytes // 2), PACK_LINE_BYTES_MIN)
+
+
 class Flusher:
     """Flushes one tenant's files at a time.
 
@@ -164,6 +182,24 @@ class Flusher:
             tenant, now_ns=now_ns, ulid=_new_ulid(now_ns), writer=self._instance_id
         )
         path = self._folder / key.rpartition("/")[2]
+        try:
+            summary = self._put_together(path, tenant, sources, batches)
+            self._store.put(key, path)
+        finally:
+            path.unlink(missing_ok=True)
+        return PackEntry(
+            key,
+            summary.object_bytes,
+            summary.footer_bytes,
+            summary.sha256,
+            summary.chunks,
+        )
+
+    def _put_together(
+        self, path: Path, tenant: str, sources: Sequence[_Source], batches: "_Ahead"
+    ) -> PackSummary:
+        """Write a local file of the next batches."""
+        line_bytes_max = pack_line_bytes_max(shutil.disk_usage(self._folder).free)
         with path.open("wb") as sink:
             writer = PackWriter(
                 sink,
@@ -173,20 +209,11 @@ class Flusher:
                 has_rest=any(source.has_rest for source in sources),
             )
             line_bytes = 0
-            while batches.has_next and line_bytes < PACK_LINE_BYTES_MAX:
+            while batches.has_next and line_bytes < line_bytes_max:
                 batch = batches.take()
                 line_bytes += int(batch.line_bytes().sum())
                 writer.append(batch)
-            summary = writer.close()
-        self._store.put(key, path)
-        path.unlink()
-        return PackEntry(
-            key,
-            summary.object_bytes,
-            summary.footer_bytes,
-            summary.sha256,
-            summary.chunks,
-        )
+            return writer.close()
 
     def _batches(
         self,
