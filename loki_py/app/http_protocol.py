@@ -1,4 +1,4 @@
-"""The HTTP side of a connection, with an end for who sends nothing more."""
+"""The HTTP side of a connection, with an end for who sends or takes nothing more."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,18 +15,21 @@ _log = logger_of("server")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long the connections of one server wait for a request to be whole.
+    """How long the connections of one server wait for their clients.
 
     Attributes:
-        read_s_max: from its first byte to the last of its body.
+        read_s_max: for a request to be whole, from its first byte to the last of
+            its body.
+        write_s_max: for what waits to be sent to be taken.
     """
 
     read_s_max: float
+    write_s_max: float
     throttle: Throttle = field(default_factory=Throttle)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """A connection that is closed where a request does not come to its end.
+    """A connection that is closed where a request or an answer does not go on.
 
     A request must be whole within the read time, however steadily it drips; a
     connection without one is closed after the idle time. While we take nothing
@@ -34,6 +37,7 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     _ending: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def __init__(self, patience: Patience, **settings: Any) -> None:
         super().__init__(**settings)
@@ -47,11 +51,12 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._end_never()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Wait for the rest of a request."""
-        self._end_after(self._patience.read_s_max, self._give_up)
+        self._end_after(self._patience.read_s_max, self._request_is_late)
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
@@ -64,18 +69,36 @@ class HttpProtocol(HttpToolsProtocol):
         self._end_never()
         super().handle_websocket_upgrade()
 
-    def _give_up(self) -> None:
-        """Close without an answer: who resends what broke off loses nothing."""
-        patience = self._patience
+    def pause_writing(self) -> None:
+        """Wait until the client has taken what it was sent."""
+        super().pause_writing()
+        seconds = self._patience.write_s_max
+        self._stuck = self.loop.call_later(
+            seconds, self._give_up, "answer given up: not taken in time", seconds
+        )
+
+    def resume_writing(self) -> None:
+        """Go on: the client has taken enough."""
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        super().resume_writing()
+
+    def _request_is_late(self) -> None:
+        seconds = self._patience.read_s_max
         if self.flow.read_paused:
-            self._end_after(patience.read_s_max, self._give_up)
-            return
-        not_told = patience.throttle.take(int(self.loop.time() * NS_PER_S))
+            self._end_after(seconds, self._request_is_late)
+        else:
+            self._give_up("request given up: not whole in time", seconds)
+
+    def _give_up(self, event: str, seconds_max: float) -> None:
+        """Close without an answer: who resends what broke off loses nothing."""
+        not_told = self._patience.throttle.take(int(self.loop.time() * NS_PER_S))
         if not_told is not None:
             _log.info(
-                "request given up: not whole in time",
+                event,
                 client=self.client[0] if self.client else "",
-                seconds_max=patience.read_s_max,
+                seconds_max=seconds_max,
                 not_told=not_told,
             )
         self.transport.abort()

@@ -173,7 +173,10 @@ class _HttpServer(uvicorn.Server):
 
 def _http_settings(config: Config, wired: Wired, app: Any) -> uvicorn.Config:
     tls = wired.certificates
-    patience = Patience(config.server.http_read_ns_max / NS_PER_S)
+    patience = Patience(
+        config.server.http_read_ns_max / NS_PER_S,
+        config.server.http_write_ns_max / NS_PER_S,
+    )
     protocol: Any = functools.partial(HttpProtocol, patience)
     return uvicorn.Config(
         app,

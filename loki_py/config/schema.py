@@ -53,6 +53,7 @@ class ServerConfig(Section):
     Attributes:
         http_read_ns_max: within which a request is whole, from its first byte to
             the last of its body.
+        http_write_ns_max: within which a client takes what waits to be sent to it.
         http_idle_ns_max: how long a connection may be without a request.
         admin_listen_address: where metrics and everything else about the
             process itself are served in place of the first listener; empty:
@@ -73,6 +74,9 @@ class ServerConfig(Section):
     grpc_tls_config: GrpcServerTlsConfig = GrpcServerTlsConfig()
     http_read_ns_max: PositiveNs = Field(
         30 * NS_PER_S, alias="http_server_read_timeout"
+    )
+    http_write_ns_max: PositiveNs = Field(
+        30 * NS_PER_S, alias="http_server_write_timeout"
     )
     http_idle_ns_max: PositiveNs = Field(
         120 * NS_PER_S, alias="http_server_idle_timeout"

@@ -60,6 +60,14 @@ def push_and_ask(api, count):
         assert line in api.query_range('{app="a"}').text
 
 
+def push_many(api, first_ns):
+    """Push LINES lines of 300 bytes, 1 ns apart."""
+    for first in range(0, LINES, LINES // 6):
+        numbers = range(first, first + LINES // 6)
+        lines = [(first_ns + n, f"{n} " + "ab" * 150) for n in numbers]
+        assert api.push([({"app": "big"}, lines)]).status == 204
+
+
 def test_clients_that_send_slowly_leave_the_others_unharmed(nightly):
     """Half a request each, and a little more of it now and then."""
     count = 1_000 if nightly else 300
@@ -117,6 +125,24 @@ def test_requests_that_drip_are_ended(sent):
         assert "request given up: not whole in time" in server.log_tail()
 
 
+def test_client_that_does_not_take_its_answer_is_left():
+    """What the answer holds is free then; the others notice nothing."""
+    with store({"server.http_server_write_timeout": "1s"}) as (server, api):
+        push_many(api, time.time_ns() - LINES)
+        target = "/loki/api/v1/query_range?" + urlencode(
+            {"query": '{app="big"}', "limit": LINES}
+        )
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            told = 'route="loki_api_v1_query_range",status_code="499"'
+            until(lambda: told in api.get("/metrics").text)
+        push_and_ask(api, 1)
+
+        assert "answer given up: not taken in time" in server.log_tail()
+
+
 def test_work_ends_when_its_client_goes_away():
     """A query that is given up costs little of what it would have cost."""
     stages = '| regexp "(?P<x>(a|b)*)(?P<y>(ab)*)$" | x=~"(a|b|ba)*z"'
@@ -128,10 +154,7 @@ def test_work_ends_when_its_client_goes_away():
         }
     )
     with store(ONE_THREAD) as (server, api):
-        for first in range(0, LINES, LINES // 6):
-            numbers = range(first, first + LINES // 6)
-            lines = [(now_ns + n, f"{n} " + "ab" * 150) for n in numbers]
-            assert api.push([({"app": "big"}, lines)]).status == 204
+        push_many(api, now_ns)
         before = cpu_s_of(server.pid)
         assert api.request("GET", target).status == 200
         whole_s = cpu_s_of(server.pid) - before
