@@ -33,6 +33,9 @@ from loki_py.storage.s3_metrics import S3Metrics
 PART_BYTES = 8 * 1024 * 1024
 """One part of a large object; S3 wants 5 MiB at least."""
 
+WHOLE_PARTS_MAX = 2
+"""Objects of more than so many parts are put in parts."""
+
 PARTS_MAX = 10_000
 """S3's own bound."""
 
@@ -113,7 +116,7 @@ class S3Store:
             return
         try:
             size = source.stat().st_size
-            if size <= 2 * self._part_bytes:
+            if size <= WHOLE_PARTS_MAX * self._part_bytes:
                 self._put_whole(key, source.read_bytes())
             else:
                 self._put_parts(key, source, size)
