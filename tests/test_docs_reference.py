@@ -38,6 +38,7 @@ CLUSTERED = (
     "security.enabled=true",
     "security.jwt.jwks_file=keys.json",
     "security.jwt.audience=a",
+    "pattern_ingester.enabled=true",
 )
 
 

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry, Counter
+
 from loki_py.api.patterns import PatternRoutes
 from loki_py.app.cluster import Cluster
 from loki_py.config.schema import Config
@@ -48,6 +50,7 @@ def pattern_parts_of(
     clock: Clock,
     store: ObjectStore,
     instance_id: str,
+    registry: CollectorRegistry,
     *,
     has_ingester: bool,
 ) -> PatternParts | None:
@@ -59,7 +62,14 @@ def pattern_parts_of(
         return PatternParts(files)
     disk = FilesystemStore(Path(config.common.path_prefix) / "patterns")
     unstored = UnstoredCounts(disk)
-    service = PatternService(clock, files, unstored, writer=instance_id)
+    left_out = Counter(
+        "loki_py_pattern_lines_left_out",
+        "Lines that were not looked at for patterns, nor others in their place.",
+        registry=registry,
+    )
+    service = PatternService(
+        clock, files, unstored, writer=instance_id, left_out=left_out.inc
+    )
     return PatternParts(files, service, disk)
 
 

@@ -75,6 +75,7 @@ class PatternService:
         store: where counts go.
         unstored: where they are until then.
         writer: the instance whose lines are counted.
+        left_out: is told how many lines no sample stands for.
     """
 
     def __init__(
@@ -84,11 +85,13 @@ class PatternService:
         unstored: UnstoredCounts,
         *,
         writer: str,
+        left_out: Callable[[int], None],
     ) -> None:
         self._clock = clock
         self._store = store
         self._unstored = unstored
         self._writer = writer
+        self._left_out = left_out
         self._table = PatternTable()
         # On their way to the store; changed by the thread alone, as the table.
         self._waiting: dict[str, PatternFile] = {}
@@ -103,7 +106,6 @@ class PatternService:
         self._credit_ns = clock.monotonic_ns()
         self._overdrawn = 0.0
         self._forgot_ns = clock.monotonic_ns()
-        self.lines_left_out = 0
 
     def offer(self, tenant: str, batch: EntryBatch, skip: Sequence[int] = ()) -> None:
         """Take a sample of a batch; returns at once.
@@ -115,7 +117,7 @@ class PatternService:
         """
         count = min(len(batch), self._lines_allowed())
         if not count or self._stopped or self._pending >= PENDING_MAX:
-            self.lines_left_out += len(batch)
+            self._left_out(len(batch))
             return
         self._credit -= count
         rows = np.arange(count) * len(batch) // count

@@ -58,8 +58,13 @@ class Patterns:
         self.disk = MemoryStore() if disk is None else disk
         self.clock = ManualClock(1_000 * S)
         self.store = PatternStore(self.objects)
+        self.left_out = []
         self.service = PatternService(
-            self.clock, self.store, UnstoredCounts(self.disk), writer=writer
+            self.clock,
+            self.store,
+            UnstoredCounts(self.disk),
+            writer=writer,
+            left_out=self.left_out.append,
         )
         self.ingester = FollowedIngester(Ingester(rejected), self.service)
 
@@ -309,9 +314,9 @@ def test_push_goes_on_when_patterns_are_stopped():
         patterns = Patterns()
         await patterns.stop()
         await patterns.push(lines(3))
-        return patterns.service.lines_left_out
+        return patterns.left_out
 
-    assert asyncio.run(run()) == 3
+    assert asyncio.run(run()) == [3]
 
 
 async def test_ingester_that_nobody_follows_answers_with_no_patterns():
@@ -388,5 +393,5 @@ async def test_lines_that_take_long_are_looked_at_less(monkeypatch):
     await patterns.found()  # the thread is done with them
     await patterns.push(lines(10))
 
-    assert patterns.service.lines_left_out == 10
+    assert patterns.left_out == [10]
     await patterns.stop()
