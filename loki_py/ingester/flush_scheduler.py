@@ -115,7 +115,11 @@ class FlushScheduler:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._bounds.check_ns / 1e9)
-            await self.flush_due()
+            try:
+                await self.flush_due()
+            except Exception:
+                self._metrics.flush_failures.inc()
+                log.exception("flushes broke")
 
     async def flush_due(self) -> None:
         """Flush the tenants that are due; failures are counted and come again."""
@@ -154,8 +158,7 @@ class FlushScheduler:
                     return
             outcome = await self._try_flush(tenant, files, elsewhere)
             self._on_flushed(tenant, outcome.index_key, outcome.index)
-            await asyncio.to_thread(self._blocks.write_record, outcome.record)
-            self._blocks.add_record(outcome.record)
+            await self._note(outcome.record)
         seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
         self._metrics.flush_seconds.observe(seconds)
         self._metrics.duplicates.inc(outcome.record.duplicates)
@@ -172,8 +175,18 @@ class FlushScheduler:
     async def _note_handed_over(self, tenant: str, files: Sequence[LocalFile]) -> None:
         now_ns = self._clock.now_ns()
         ulid = ulid_of(now_ns, secrets.token_bytes(ULID_RANDOM_BYTES))
-        record = record_of(tenant, files, ulid=ulid, now_ns=now_ns)
-        await asyncio.to_thread(self._blocks.write_record, record)
+        await self._note(record_of(tenant, files, ulid=ulid, now_ns=now_ns))
+
+    async def _note(self, record: FlushRecord) -> None:
+        """Remember a flush; also after a restart, if the disk takes its record.
+
+        Without it the next start flushes the same once more, and reading drops
+        the duplicates: worse would be to keep what fills the disk.
+        """
+        try:
+            await asyncio.to_thread(self._blocks.write_record, record)
+        except OSError as error:
+            log.warning("no flush record", tenant=record.tenant, reason=str(error))
         self._blocks.add_record(record)
 
     async def _try_flush(

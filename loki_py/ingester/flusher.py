@@ -5,15 +5,16 @@ The order is pack, then index, then the local flush record: a crash in between
 leaves entries twice at worst, never nowhere, and reading drops duplicates.
 """
 
+import io
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from loki_py.chunks.pack_writer import PackSummary, PackWriter
+from loki_py.chunks.pack_writer import ByteSink, PackSummary, PackWriter
 from loki_py.chunks.sorting import sort_and_deduplicate
 from loki_py.index.files import PackEntry, encode_index_file
 from loki_py.ingester.blockstore import LocalFile
@@ -36,6 +37,9 @@ PACK_LINE_BYTES_MAX = 1 << 30
 
 PACK_LINE_BYTES_MIN = SLICE_LINE_BYTES
 """The same where the local disk, on which packs are put together, is full."""
+
+ROOM_BYTES_MIN = 4 * PACK_LINE_BYTES_MIN
+"""Where the disk has less, packs are so small, and put together in memory."""
 
 _TIMES_ONLY = Columns(line=False, metadata=frozenset())
 _ULID_RANDOM_BYTES = 10
@@ -120,7 +124,9 @@ def pack_line_bytes_max(free_bytes: int) -> int:
     Lines are compressed; where they can not be, half of the room is enough. So
     what filled a disk while the object store was away can leave it.
     """
-    return max(min(PACK_LINE_BYTES_MAX, free_bytes // 2), PACK_LINE_BYTES_MIN)
+    if free_bytes < ROOM_BYTES_MIN:
+        return PACK_LINE_BYTES_MIN
+    return min(PACK_LINE_BYTES_MAX, free_bytes // 2)
 
 
 class Flusher:
@@ -130,12 +136,21 @@ class Flusher:
         store: where packs and index files go.
         instance_id: who writes, part of every key.
         folder: where packs are put together.
+        free_bytes: how much room there is.
     """
 
-    def __init__(self, store: ObjectStore, instance_id: str, folder: Path) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        instance_id: str,
+        folder: Path,
+        *,
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+    ) -> None:
         self._store = store
         self._instance_id = instance_id
         self._folder = folder
+        self._free_bytes = free_bytes
 
     def start(self) -> None:
         """Make the folder and remove what an interrupted flush left in it."""
@@ -182,9 +197,21 @@ class Flusher:
             tenant, now_ns=now_ns, ulid=_new_ulid(now_ns), writer=self._instance_id
         )
         path = self._folder / key.rpartition("/")[2]
+        free_bytes = self._free_bytes(self._folder)
+        bytes_max = pack_line_bytes_max(free_bytes)
         try:
-            summary = self._put_together(path, tenant, sources, batches)
-            self._store.put(key, path)
+            if free_bytes < ROOM_BYTES_MIN:
+                memory = io.BytesIO()
+                summary = self._put_together(
+                    memory, tenant, sources, batches, bytes_max
+                )
+                self._store.put(key, memory.getvalue())
+            else:
+                with path.open("wb") as sink:
+                    summary = self._put_together(
+                        sink, tenant, sources, batches, bytes_max
+                    )
+                self._store.put(key, path)
         finally:
             path.unlink(missing_ok=True)
         return PackEntry(
@@ -196,24 +223,27 @@ class Flusher:
         )
 
     def _put_together(
-        self, path: Path, tenant: str, sources: Sequence[_Source], batches: "_Ahead"
+        self,
+        sink: ByteSink,
+        tenant: str,
+        sources: Sequence[_Source],
+        batches: "_Ahead",
+        line_bytes_max: int,
     ) -> PackSummary:
-        """Write a local file of the next batches."""
-        line_bytes_max = pack_line_bytes_max(shutil.disk_usage(self._folder).free)
-        with path.open("wb") as sink:
-            writer = PackWriter(
-                sink,
-                tenant=tenant,
-                writer=self._instance_id,
-                metadata_names=sorted({n for s in sources for n in s.metadata_names}),
-                has_rest=any(source.has_rest for source in sources),
-            )
-            line_bytes = 0
-            while batches.has_next and line_bytes < line_bytes_max:
-                batch = batches.take()
-                line_bytes += int(batch.line_bytes().sum())
-                writer.append(batch)
-            return writer.close()
+        """Write the next batches, until there are so many lines."""
+        writer = PackWriter(
+            sink,
+            tenant=tenant,
+            writer=self._instance_id,
+            metadata_names=sorted({n for s in sources for n in s.metadata_names}),
+            has_rest=any(source.has_rest for source in sources),
+        )
+        line_bytes = 0
+        while batches.has_next and line_bytes < line_bytes_max:
+            batch = batches.take()
+            line_bytes += int(batch.line_bytes().sum())
+            writer.append(batch)
+        return writer.close()
 
     def _batches(
         self,

@@ -1,5 +1,8 @@
 """A flush that fails leaves entries where they are, and nothing else behind."""
 
+import asyncio
+import errno
+
 import pytest
 from test_ingester_service import THREE, Cell, expected, rows_of
 
@@ -39,6 +42,60 @@ async def test_flushes_while_the_store_is_away_do_not_fill_the_disk(tmp_path):
         assert left == []
         assert await rows_of(ingester) == expected(cell, *THREE)
     assert len(cell.flushed) == 1
+
+
+async def test_full_disk_needs_no_room_to_be_flushed(tmp_path):
+    """What fills it can leave it: packs are put together in memory then."""
+    cell = Cell(tmp_path)
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch(*THREE))
+        ingester._flusher._free_bytes = lambda _: 0
+        (tmp_path / "flush").rmdir()
+        await ingester.flush()
+
+        assert await rows_of(ingester) == expected(cell, *THREE)
+    assert len(cell.flushed) == 1
+
+
+async def test_flush_whose_record_finds_no_room_is_done(tmp_path):
+    """It is not tried for ever; the next start does it once more."""
+    cell = Cell(tmp_path)
+
+    def write_record(_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch(*THREE))
+        ingester._blocks.write_record = write_record
+        for _ in range(2):
+            await ingester.flush()
+        assert len(cell.flushed) == 1
+    async with cell.ingester() as ingester:
+        await ingester.flush()
+
+        assert await rows_of(ingester) == expected(cell, *THREE)
+    assert len(cell.flushed) == 2
+
+
+async def test_flushes_go_on_whatever_broke_one_of_them(tmp_path):
+    cell = Cell(tmp_path, flush_check_ns=1, pack_bytes_target=1)
+    broken, flushed = asyncio.Event(), asyncio.Event()
+
+    def flush(*_, **__):
+        loop.call_soon_threadsafe(broken.set)
+        raise ZeroDivisionError
+
+    loop = asyncio.get_running_loop()
+    async with cell.ingester() as ingester:
+        ingester.on_flushed(lambda *_: flushed.set())
+        whole, ingester._flusher.flush = ingester._flusher.flush, flush
+        await ingester.push("t", cell.batch(*THREE))
+        ingester._cutter.seal()
+        await broken.wait()
+        ingester._flusher.flush = whole
+        await flushed.wait()
+
+        assert await rows_of(ingester) == expected(cell, *THREE)
 
 
 @pytest.mark.parametrize(
