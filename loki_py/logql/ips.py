@@ -35,8 +35,9 @@ def parse_ip_pattern(text: str) -> IpRange:
     Raises: IpPatternInvalid.
     """
     try:
-        if "/" in text:
-            network = ip_network(text, strict=False)
+        address, slash, bits = text.partition("/")
+        if slash:
+            network = ip_network((address, int(bits)), strict=False)
             return IpRange(
                 network.version,
                 int(network.network_address),

@@ -39,6 +39,7 @@ from loki_py.logql.template.texts import (
     base64_decoded,
     base64_encoded,
     indented,
+    lowered,
     regexp_count,
     regexp_replaced,
     repeated,
@@ -46,6 +47,7 @@ from loki_py.logql.template.texts import (
     substring,
     title,
     truncated,
+    uppered,
     url_escaped,
     url_unescaped,
 )
@@ -142,8 +144,8 @@ def _product(*values: Value) -> int:
 
 
 _GO = {
-    "ToLower": Signature("s", str.lower),
-    "ToUpper": Signature("s", str.upper),
+    "ToLower": Signature("s", lowered),
+    "ToUpper": Signature("s", uppered),
     "Replace": Signature("sssi", replaced),
     "Trim": Signature("ss", str.strip),
     "TrimLeft": Signature("ss", str.lstrip),
@@ -153,8 +155,8 @@ _GO = {
     "TrimSpace": Signature("s", lambda text: text.strip(_SPACES)),
 }
 _TEXT = {
-    "lower": Signature("s", str.lower),
-    "upper": Signature("s", str.upper),
+    "lower": Signature("s", lowered),
+    "upper": Signature("s", uppered),
     "title": Signature("s", title),
     "trunc": Signature("is", truncated),
     "substr": Signature("iis", substring),

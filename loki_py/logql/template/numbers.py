@@ -1,6 +1,7 @@
 """Arithmetic of templates: loose conversions, 64-bit integers, exact decimals."""
 
 import math
+import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal, Overflow
 
@@ -9,6 +10,15 @@ from loki_py.logql.template.errors import CallFailed
 from loki_py.logql.template.values import Value
 
 _DECIMAL = Context(prec=400, rounding=ROUND_HALF_UP)
+_DECIMAL_TEXT = re.compile(r"([-+]?[0-9]*)\.[0-9]*")
+_INT_TEXT = re.compile(
+    r"[-+]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+"
+    r"|0|[1-9](?:_?[0-9])*)"
+)
+_OCTAL_TEXT = re.compile(r"[-+]?0(?:_?[0-7])+")
+_INT_CHARS_MAX = 160
+"""More than any integer that fits needs, were every bit a digit and apart."""
+
 _QUOTIENT_STEP = Decimal(1).scaleb(-16)
 """Quotients have sixteen digits after the point."""
 
@@ -26,14 +36,23 @@ def to_int(value: Value) -> int:
         case float():
             return int(value) if abs(value) < 2**63 else -(2**63)
         case str():
-            try:
-                whole = int(value, 0)
-            except ValueError:
-                real = to_float(value)
-                whole = int(real) if abs(real) < 2**63 else 0
-            return whole if -(2**63) <= whole < 2**63 else 0
+            return _int_of_text(value)
         case _:
             return 0
+
+
+def _int_of_text(text: str) -> int:
+    """Return the whole part of a decimal number, or a Go integer, or 0.
+
+    As in Go's sources a leading zero makes it octal.
+    """
+    decimal = _DECIMAL_TEXT.fullmatch(text)
+    digits = text if decimal is None else decimal[1]
+    if _INT_TEXT.fullmatch(digits) is None or len(digits) > _INT_CHARS_MAX:
+        return 0
+    base = 8 if _OCTAL_TEXT.fullmatch(digits) else 0
+    whole = int(digits.replace("_", ""), base)
+    return whole if -(2**63) <= whole < 2**63 else 0
 
 
 def to_float(value: Value) -> float:

@@ -18,6 +18,9 @@ TEXT_BYTES_MAX = 4 * 1024 * 1024
 _REGEXPS_MAX = 256
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
+_LOWER = {"\u0130": "i"}
+"""What Unicode has a longer lower case of than Go."""
+
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
 
 
@@ -68,12 +71,36 @@ def substring(start: int, end: int, text: str) -> str:
     return text_slice(text, start, end)
 
 
+def lowered(text: str) -> str:
+    """Return the text in lower case, each character for itself."""
+    if text.isascii():
+        return text.lower()
+    return "".join(_LOWER.get(char) or char.lower() for char in text)
+
+
+def uppered(text: str) -> str:
+    """Return the text in upper case; what has no one capital stays as it is."""
+    if text.isascii():
+        return text.upper()
+    return "".join(map(_capital, text))
+
+
+def _capital(char: str) -> str:
+    upper = char.upper()
+    return upper if len(upper) == 1 else _title_case(char)
+
+
+def _title_case(char: str) -> str:
+    upper = char.title()
+    return upper if len(upper) == 1 else char
+
+
 def title(text: str) -> str:
     """Return the text with every word's first letter in upper case."""
     parts = []
     after_separator = True
     for char in text:
-        parts.append(char.title() if after_separator else char)
+        parts.append(_title_case(char) if after_separator else char)
         after_separator = not (char == "_" or char.isalnum()) and (
             char.isascii() or char.isspace()
         )
