@@ -1,4 +1,5 @@
 """What every format of ours is made of.
 
-Reading order: `checksum`, `decbuf`, `framing`.
+Reading order: `checksum`, `decbuf`, `framing`, `parquet_check`; `compression` for
+the bodies of others.
 """

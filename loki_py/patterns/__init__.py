@@ -1,4 +1,5 @@
 """Patterns: what recent lines have in common, found while they come in.
 
-Read in this order: `tokens`, `drain`, `table`, `service`.
+Reading order: `tokens`, `drain`, `table`, `service`, `followed`; `files`, `store`,
+`unstored` keep what is counted, `merging` and `querier` answer with it.
 """

@@ -1,4 +1,5 @@
 """What a running process has: clock, logs, metrics, overrides, a life cycle.
 
-Reading order: `clock`, `logs`, `metrics`, `overrides`, `lifecycle`.
+Reading order: `clock`, `logs`, `metrics`, `tasks`, `overrides`, `reloading`,
+`certificates`, `lifecycle`.
 """
