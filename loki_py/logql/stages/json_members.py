@@ -33,14 +33,13 @@ _FLAT_PREFIX = (
     r'^[ \t]*\{[ \t]*(?:"[a-zA-Z_][a-zA-Z0-9_]*"[ \t]*:[ \t]*'
     rf"(?:{_SCALAR}|null)[ \t]*,[ \t]*)*?"
 )
-_SPACE, _QUOTE, _COLON, _COMMA = b' ":,'
-_NINE, _NULL = b"9n"
+_SPACE, _QUOTE, _COLON, _COMMA, _CLOSE, _MINUS = b' ":,}-'
+_ZERO, _NINE, _NULL = b"09n"
+_BEHIND = np.array(list(b" \t,}"), "<u8")
 _WORDS = np.frombuffer(b"true\0\0\0\0false\0\0\0null\0\0\0\0", "<u8")
+_BYTE = np.uint64(0xFF)
 _READ_BYTES = WORD_BYTES + 2
 """What is read of each value: a space, a quote and how it begins."""
-
-_may_begin = np.isin(np.arange(256), list(b"-0123456789tfn"))
-_may_follow = np.isin(np.arange(256), list(b" \t,}"))
 
 
 def plain_fields(
@@ -140,63 +139,88 @@ def _values(views: LineViews, start: Rows, wanted: Mask) -> tuple[pl.Series, Mas
     there = wanted & (start <= len(views.raw) - _READ_BYTES)
     if not there.all():
         start = np.where(there, start, 0)
-    kind = views.raw[start]
+    low = views.words[start]
+    kind = low & _BYTE
     spaced = kind == _SPACE
     if spaced.any():
         start = start + spaced
-        kind = views.raw[start]
+        low = views.words[start]
+        kind = low & _BYTE
     quoted = kind == _QUOTE
-    start = start + quoted
-    low, high, length = _near_words(views, start, quoted)
-    far = np.flatnonzero(there & (length == NEAR_BYTES))
-    sure = there
+    if quoted.any():
+        start = start + quoted
+        low = views.words[start]
+    low, high, length, stop = _near_words(views, start, low, quoted)
+    sure = there & (start + length < views.end)
+    far = np.flatnonzero(sure & (length == NEAR_BYTES))
     if len(far):
-        length[far], ended = _far_lengths(views, start, far, quoted)
-        sure = there.copy()
-        sure[far] = ended
-    end = start + length
-    stop = views.raw[np.minimum(end, len(views.raw) - 1)]
-    sure = sure & (end < views.end)
-    if quoted.all():
-        sure &= stop == _QUOTE
-    else:
-        is_word = there & ~quoted & (kind > _NINE)
-        sure &= np.where(quoted, stop == _QUOTE, _may_follow[stop] & _may_begin[kind])
-        if is_word.any():
-            sure &= ~is_word | np.isin(low, _WORDS)
-    is_null = there & (kind == _NULL)
-    if is_null.any():
-        there = there & ~is_null
-    present = there & sure
-    length *= present
+        length[far], sure[far] = _far_lengths(views, start, far, quoted)
+        end = np.minimum(start[far] + length[far], len(views.raw) - 1)
+        stop[far] = views.raw[end]
+    sure &= _are_sound(low, kind, stop, quoted)
+    if there is not wanted:
+        sure &= there
+    present = sure & (kind != _NULL)
+    if not present.all():
+        length *= present
     texts = texts_of_words(low, high, length, start, views.raw, present)
     return texts, sure | ~wanted
 
 
 def _near_words(
-    views: LineViews, start: Rows, quoted: Mask
-) -> tuple[Words, Words, Rows]:
-    """Return the first and next eight bytes of values, and how many there are of them.
+    views: LineViews, start: Rows, low: Words, quoted: Mask
+) -> tuple[Words, Words, Rows, Words]:
+    """Return what begins values, how long they are, and the byte behind them.
 
-    Bytes behind the value are 0. Of values that are longer, or too near the end of
-    the buffer to be read on, there are NEAR_BYTES.
+    First the first and next eight bytes of each, which are 0 behind the value. Of
+    values that are longer, or too near the end of the buffer to be read on, the
+    length is NEAR_BYTES.
+
+    Args:
+        low: the eight bytes from each start on.
     """
-    low = views.words[start]
     kept = bytes_until(_stops(low, quoted))
-    size = (np.bitwise_count(kept) >> 3).astype(np.int64)
-    low &= kept
+    size = np.bitwise_count(kept)
+    stop = low >> size & _BYTE
+    low = low & kept
     high = np.zeros_like(low)
-    longer = np.flatnonzero(size == WORD_BYTES)
+    length = (size >> 3).astype(np.int64)
+    longer = np.flatnonzero(length == WORD_BYTES)
     if len(longer):
         has_room = start[longer] <= len(views.raw) - NEAR_BYTES
         if not has_room.all():
-            size[longer[~has_room]] = NEAR_BYTES
+            length[longer[~has_room]] = NEAR_BYTES
             longer = longer[has_room]
         more = views.words[start[longer] + WORD_BYTES]
         kept = bytes_until(_stops(more, quoted[longer]))
+        size = np.bitwise_count(kept)
+        stop[longer] = more >> size & _BYTE
         high[longer] = more & kept
-        size[longer] += np.bitwise_count(kept) >> 3
-    return low, high, size
+        length[longer] += size >> 3
+    return low, high, length, stop
+
+
+def _are_sound(low: Words, kind: Words, stop: Words, quoted: Mask) -> Mask:
+    """Return which values begin and end as strings, numbers or words do.
+
+    Args:
+        low: the first eight bytes of each value.
+        kind, stop: the byte that it begins with, a quote that is none of its own,
+            and the byte behind it.
+    """
+    sound: Mask = stop == _QUOTE
+    if quoted.all():
+        return sound
+    sound = (stop == _COMMA) | (stop == _CLOSE)
+    sound &= (kind >= _ZERO) & (kind <= _NINE)
+    other = np.flatnonzero(~sound)
+    if len(other):
+        kind, stop, text = kind[other], stop[other], quoted[other]
+        scalar = (kind == _MINUS) | np.isin(low[other], _WORDS)
+        scalar |= (kind >= _ZERO) & (kind <= _NINE)
+        scalar &= np.isin(stop, _BEHIND)
+        sound[other] = np.where(text, stop == _QUOTE, scalar)
+    return sound
 
 
 def _stops(words: Words, quoted: Mask) -> Words:
