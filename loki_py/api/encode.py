@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from loki_py.api.numbers import seconds_of, text_of, texts_of
+from loki_py.api.points import points_of
 from loki_py.model.labels import LabelSet
 from loki_py.model.results import (
     Categories,
@@ -46,6 +47,8 @@ def encode_result(
     data: Data, stats: Mapping[str, Any], warnings: Sequence[str] = ()
 ) -> bytes:
     """Return the answer to a query or a range query."""
+    if isinstance(data, Matrix):
+        return _encoded_matrix(data, stats, warnings)
     kind, shown = _shown(data)
     told: dict[str, Any] = {"resultType": kind}
     if isinstance(data, Streams) and data.categories is not None:
@@ -76,12 +79,10 @@ def encode_series(series: Iterable[LabelSet]) -> bytes:
     return encode_json({"status": "success", "data": shown}) + b"\n"
 
 
-def _shown(data: Data) -> tuple[str, list[Any]]:
+def _shown(data: Streams | Vector | Scalar) -> tuple[str, list[Any]]:
     match data:
         case Streams():
             return "streams", _shown_streams(data)
-        case Matrix():
-            return "matrix", _shown_matrix(data)
         case Vector():
             return "vector", _shown_vector(data)
         case Scalar():
@@ -131,25 +132,28 @@ def _shown_extra(metadata: Labels, parsed: Labels) -> dict[str, dict[str, str]]:
     return extra
 
 
-def _shown_matrix(matrix: Matrix) -> list[dict[str, Any]]:
-    every = seconds_of(matrix.timestamp_ns)
-    seconds = np.array(every, dtype=object)
-    texts = texts_of(matrix.values[matrix.present])
-    ends = np.cumsum(matrix.present.sum(axis=1)).tolist()
-    shown = []
-    start = 0
-    for row, (labels, end) in enumerate(zip(matrix.labels, ends, strict=True)):
-        present = matrix.present[row]
-        times = every if present.all() else seconds[present].tolist()
-        values = list(zip(times, texts[start:end], strict=True))
-        shown.append({"metric": dict(labels), "values": values})
-        start = end
-    return shown
-
-
 def _shown_vector(vector: Vector) -> list[dict[str, Any]]:
     seconds = seconds_of(np.array([vector.timestamp_ns]))[0]
     return [
         {"metric": dict(labels), "value": (seconds, text)}
         for labels, text in zip(vector.labels, texts_of(vector.values), strict=True)
     ]
+
+
+def _encoded_matrix(
+    matrix: Matrix, stats: Mapping[str, Any], warnings: Sequence[str]
+) -> bytes:
+    """Return the answer that a matrix is; points need no escapes."""
+    parts: list[bytes | memoryview] = [
+        b'{"status":"success","data":{"resultType":"matrix","result":['
+    ]
+    for labels, points in zip(matrix.labels, points_of(matrix), strict=True):
+        parts += b'{"metric":', encode_json(dict(labels)), b',"values":['
+        parts += points, b"]}", b","
+    if len(parts) > 1:
+        parts.pop()
+    parts += b'],"stats":', encode_json(stats), b"}"
+    if warnings:
+        parts += b',"warnings":', encode_json(list(warnings))
+    parts.append(b"}")
+    return b"".join(parts)

@@ -20,35 +20,42 @@ def texts_of(values: Floats) -> list[str]:
     """
     if len(values) == 0:
         return []
+    column, at = distinct_texts_of(values)
+    texts: list[str] = column.to_pylist()
+    return texts if at is None else np.array(texts, object)[at].tolist()
+
+
+def distinct_texts_of(values: Floats) -> "tuple[pa.StringArray, Indices | None]":
+    """Return texts as `texts_of` does, and which of them each value has.
+
+    None stands for one text for each value: where few are alike, none is sought.
+
+    Args:
+        values: one or more.
+    """
     sample = values[:: max(len(values) // _SAMPLE_VALUES, 1)]
     if len(values) > _SAMPLE_VALUES and len(np.unique(sample)) < len(sample) // 2:
-        return _repeated(values)
-    return _distinct(values)
+        # By bits, so that 0 and -0 stay two.
+        bits = pa.array(np.ascontiguousarray(values).view(np.int64)).dictionary_encode()
+        distinct = bits.dictionary.to_numpy().view(np.float64)
+        return _texts(distinct), bits.indices.to_numpy()
+    return _texts(values), None
 
 
-def _repeated(values: Floats) -> list[str]:
-    """Return the texts of values of which many are alike; each is made once."""
-    # By bits, so that 0 and -0 stay two.
-    bits = pa.array(np.ascontiguousarray(values).view(np.int64)).dictionary_encode()
-    made = _distinct(bits.dictionary.to_numpy().view(np.float64))
-    texts: list[str] = np.array(made, object)[bits.indices.to_numpy()].tolist()
-    return texts
-
-
-def _distinct(values: Floats) -> list[str]:
+def _texts(values: Floats) -> "pa.StringArray":
     with np.errstate(invalid="ignore"):
         whole = bool(np.all((np.abs(values) < _EXACT_MAX) & (values == values.round())))
     if whole and not np.any(np.signbit(values) & (values == 0)):
-        integers = pa.array(values.astype(np.int64))
-        texts: list[str] = integers.cast(pa.string()).to_pylist()
-        return texts
+        return pa.array(values.astype(np.int64)).cast(pa.string())
     column = pa.array(values).cast(pa.string())
-    texts = column.to_pylist()
     odd = pc.match_substring_regex(column, "[ein]").to_numpy(zero_copy_only=False)
+    if not odd.any():
+        return column
+    texts = column.to_pylist()
     for row in np.flatnonzero(odd).tolist():
         text = texts[row]
         texts[row] = _NAMED.get(text) or format(Decimal(text), "f")
-    return texts
+    return pa.array(texts, pa.string())
 
 
 def text_of(value: float) -> str:

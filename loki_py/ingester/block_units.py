@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loki_py.chunks.block_parts import BlockPart
+from loki_py.chunks.joined_runs import joined_runs
 from loki_py.chunks.line_runs import LineRuns
 from loki_py.errors import CorruptData, DataUnreadable
 from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
@@ -214,7 +215,7 @@ class BlockGroup(UnitGroup[BlockUnit], LargeUnit, ShareableUnit, TimedUnit):
                 return None
             found += runs
         stats.add(own)
-        return found
+        return joined_runs(found, self.units[0].local.file.buffer)
 
 
 def _read(

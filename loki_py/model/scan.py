@@ -230,7 +230,7 @@ class TimeRuns:
         streams: the label sets that `stream` indexes.
         stream: uint32[k], the stream of each run.
         first, last: int64[k], the run's rows [first, last); none is empty.
-        timestamp_ns: by row, ascending within a run.
+        timestamp_ns: by row, ascending within a run; rows of no run are anything.
     """
 
     streams: Sequence[LabelSet]

@@ -41,13 +41,7 @@ QUICK = {
 
 
 class Node(Server):
-    """One process of a cluster.
-
-    Attributes:
-        skew_s: by how much its wall clock is before that of others.
-    """
-
-    skew_s = 0
+    """One process of a cluster."""
 
     def __init__(self, cluster: "Cluster", name: str, settings) -> None:
         self.name = name
@@ -94,7 +88,7 @@ class Node(Server):
         if shard is None or shard["state"] != "ACTIVE":
             return False
         beat = dt.datetime.fromisoformat(shard["timestamp"])
-        return beat.timestamp() > other.spawned_s + other.skew_s
+        return beat.timestamp() > other.spawned_s
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)

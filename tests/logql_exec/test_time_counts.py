@@ -1,8 +1,18 @@
 """Counts from times alone: the same as those of the rows, however runs are cut."""
 
+import contextlib
+
 import numpy as np
 import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+from naive.cases import STREAMS as LABELS
+from naive.cases import some
+from naive.compare import alike
+from naive.evaluate import Question, answer
+from naive.rows import Entry
 
+from loki_py.logql.exec import run_edges
 from loki_py.logql.parser import parse
 from loki_py.logql.plan import plan_of
 from loki_py.model.batch import EntryBatch
@@ -17,7 +27,7 @@ STREAMS = tuple(
 
 def runs_of(random, *, rows_max, apart):
     """Return runs of all streams over ten minutes, and their rows as a batch."""
-    rows = random.integers(1, rows_max, len(STREAMS))
+    rows = random.integers(1, rows_max, len(STREAMS), endpoint=True)
     times, first = [], []
     at = 0
     for count in rows.tolist():
@@ -54,8 +64,31 @@ def series_of(plan):
     }
 
 
-@pytest.mark.parametrize("rows_max", [5, 4_000])
-@pytest.mark.parametrize("apart", [0, 3])
+FREE, DEAR = 0, 10**9
+WAYS = {
+    "as is best": {},
+    "a run alone": {"RUN_ROWS": FREE, "EDGE_ROWS": FREE, "ROUND_ROWS": DEAR},
+    "runs together": {
+        "RUN_ROWS": DEAR,
+        "ROUND_ROWS": FREE,
+        "EDGE_OF_ROUND_ROWS": FREE,
+    },
+    "row by row": {"RUN_ROWS": DEAR, "ROUND_ROWS": DEAR},
+}
+"""What costs nothing is done."""
+
+
+@contextlib.contextmanager
+def done(way):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, rows in WAYS[way].items():
+            patch.setattr(run_edges, name, rows)
+        yield
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("rows_max", [1, 5, 4_000])
+@pytest.mark.parametrize("apart", [0, 3, 80])
 @pytest.mark.parametrize("step_s", [1, 60])
 @pytest.mark.parametrize(
     "query",
@@ -65,7 +98,7 @@ def series_of(plan):
         'sum by (app, none, pod) (count_over_time({app=~".+"}[1m] offset 30s))',
     ],
 )
-def test_runs_are_counted_as_their_rows_are(query, step_s, apart, rows_max):
+def test_runs_are_counted_as_their_rows_are(query, step_s, apart, rows_max, way):
     """Long runs and short ones, adjoining or not, buckets few or many."""
     runs, batch = runs_of(np.random.default_rng(7), rows_max=rows_max, apart=apart)
     by_row, by_run = plan(query, step_s), plan(query, step_s)
@@ -90,7 +123,8 @@ def test_runs_are_counted_as_their_rows_are(query, step_s, apart, rows_max):
 
     rows, counts = by_row.leaves[0].evaluator, by_run.leaves[0].evaluator
     rows.add(rows.map(batch.filter(inside)))
-    counts.add(counts.map_times([cut]))
+    with done(way):
+        counts.add(counts.map_times([cut]))
 
     assert counts.counts_times
     assert series_of(by_run) == series_of(by_row)
@@ -111,3 +145,64 @@ def test_runs_are_counted_as_their_rows_are(query, step_s, apart, rows_max):
 def test_times_do_not_suffice_for_every_count(query):
     """Lines, all labels, or windows that no row of edges makes need the rows."""
     assert not plan(query, 60).leaves[0].evaluator.counts_times
+
+
+def times_of(rng, entries, scan):
+    """Return the entries of a scan in runs, with rows of others around them."""
+    streams = [LabelSet.of(labels) for labels in LABELS]
+    times, stream, first, last = [], [], [], []
+    for number in range(len(streams)):
+        times += [rng.randrange(-200, 400) * S for _ in range(some(rng, [0, 0, 2, 90]))]
+        own = sorted(
+            entry.timestamp_ns
+            for entry in entries
+            if entry.stream == LABELS[number]
+            and scan.start_ns <= entry.timestamp_ns < scan.end_ns
+            and all(m.matches(entry.stream.get(m.name, "")) for m in scan.matchers)
+        )
+        if own:
+            stream.append(number)
+            first.append(len(times))
+            times += own
+            last.append(len(times))
+    bounds = np.array(first, np.int64), np.array(last, np.int64)
+    return TimeRuns(streams, np.array(stream, np.uint32), *bounds, np.array(times))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=60, deadline=None)
+@given(rng=st.randoms(use_true_random=False))
+def test_counts_of_runs_are_those_of_the_naive_evaluator(rng, way):
+    """Ranges of many steps and of less than one, offsets, times on edges."""
+    unit_ns = some(rng, [S, S, S // 8, 7_000_000, 1009 * S])
+    entries = [
+        Entry(some(rng, LABELS), rng.randrange(0, 120) * unit_ns, "")
+        for _ in range(rng.randrange(1, 40))
+    ]
+    selector = some(rng, ['{app=~".+"}', '{app="api"}', '{app="db"}', '{app="none"}'])
+    by = some(rng, ["", " by (app)", " by (env, none)", " by (none)", " by (app, env)"])
+    function = some(rng, ["rate", "count_over_time"])
+    step = some(rng, [1, 5, 10, 60])
+    unit_ms = unit_ns // 1_000_000
+    span = f"[{some(rng, [step, step, 3 * step, 12 * step]) * unit_ms}ms]"
+    offset = some(rng, ["", "", " offset 30s", f" offset {3 * unit_ms}ms"])
+    query = f"sum{by} ({function}({selector}{span}{offset}))"
+    note(query)
+    low, high = rng.randrange(0, 60) * unit_ns, rng.randrange(60, 130) * unit_ns
+    question = Question(parse(query), low, high, step_ns=step * unit_ns)
+    runs_plan = plan_of(
+        question.expr, start_ns=low, end_ns=high, step_ns=question.step_ns
+    )
+    (leaf,) = runs_plan.leaves
+
+    assert leaf.evaluator.counts_times
+    with done(way):
+        runs = times_of(rng, entries, leaf.scan)
+        leaf.evaluator.add(leaf.evaluator.map_times([runs]))
+
+    times_ns = runs_plan.finish().data.timestamp_ns.tolist()
+    got = {
+        labels: {times_ns[at]: value for at, value in points.items()}
+        for labels, points in series_of(runs_plan).items()
+    }
+    assert alike(got, answer(question, entries))

@@ -37,8 +37,7 @@ def aggregated(node: metric.VectorAggregation, table: Table) -> Table:
         ],
         dtype=np.int64,
     )
-    counts = np.zeros((len(ids), table.values.shape[1]))
-    np.add.at(counts, group, table.present)
+    counts = _summed(table.present.astype(np.float64), group, len(ids))
     with np.errstate(all="ignore"):
         values = AGGREGATIONS[node.function](
             table.values, table.present, group, len(ids)
@@ -46,10 +45,16 @@ def aggregated(node: metric.VectorAggregation, table: Table) -> Table:
     return Table(list(ids), values, counts > 0).with_points()
 
 
+def _summed(values: Floats, group: Groups, count: int) -> Floats:
+    """Return the sums of each group's rows, added in order."""
+    points = values.shape[1]
+    cell = (group * points).reshape(-1, 1) + np.arange(points)
+    total = np.bincount(cell.ravel(), values.ravel(), count * points)
+    return total.astype(np.float64, copy=False).reshape(count, points)
+
+
 def _sum(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    total = np.zeros((count, values.shape[1]))
-    np.add.at(total, group, np.where(present, values, 0.0))
-    return total
+    return _summed(np.where(present, values, 0.0), group, count)
 
 
 def _count(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
