@@ -33,6 +33,10 @@ class AdminCall(msgspec.Struct, kw_only=True):
     time: str = ""
 
 
+_TOLD = tuple(name for name in AdminCall.__struct_fields__ if name != "time")
+"""What an event of our own log says; its time is there anyway."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditLog:
     """Takes admin calls, and requests that were refused.
@@ -47,22 +51,24 @@ class AuditLog:
     throttle: Throttle = field(default_factory=Throttle)
 
     def note(self, call: AdminCall) -> None:
-        """Write down an admin call, allowed or not."""
+        """Write down an admin call, whatever came of it."""
+        self._note("admin call", call)
+
+    def note_refused(self, call: AdminCall) -> None:
+        """Write down a request without the right to it, at most one a second."""
+        if self.throttle.take(self.clock.monotonic_ns()) is not None:
+            self._note("request without the right to it", call)
+
+    def _note(self, event: str, call: AdminCall) -> None:
+        told = {name: getattr(call, name) for name in _TOLD}
         if not self.file:
-            _log.warning("admin call", **msgspec.structs.asdict(call))
+            _log.warning(event, **told)
             return
         call.time = print_time(self.clock.now_ns())
         try:
             self._append(msgspec.json.encode(call) + b"\n")
         except OSError as error:
-            _log.error(
-                "audit file refuses", error=str(error), **msgspec.structs.asdict(call)
-            )
-
-    def note_refused(self, call: AdminCall) -> None:
-        """Write down a request without the right to it, at most one a second."""
-        if self.throttle.take(self.clock.monotonic_ns()) is not None:
-            self.note(call)
+            _log.error("audit file refuses", error=str(error), **told)
 
     def _append(self, line: bytes) -> None:
         # Opened for each call, so that the file may be moved away at any time.

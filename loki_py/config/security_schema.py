@@ -83,7 +83,9 @@ class JwtConfig(Section):
 
 
 class SecurityConfig(Section):
-    """`security`: off unless `enabled`; then every request but `/ready` is asked.
+    """`security`: off unless `enabled`; then requests are asked who sends them.
+
+    All but `/ready` and the description of the API.
 
     Attributes:
         tokens_file: more tokens, a YAML list of the same; read again while running.
