@@ -8,7 +8,7 @@ from loki_py.logql.lexer import Lexer, error_at
 from loki_py.logql.regexp_weight import WEIGHT_MAX, weight_of
 from loki_py.logql.tokens import RANK, Kind, Token
 
-DEPTH_MAX = 100
+DEPTH_MAX = 200
 """How deep parentheses, calls and chains of operators may nest in a query."""
 
 TOKENS_MAX = 4_000

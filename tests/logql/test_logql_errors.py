@@ -121,7 +121,9 @@ def test_query_of_the_size_limit_is_refused():
 )
 def test_deep_query_is_refused(query):
     """Nesting is bounded by us, never by the interpreter's stack."""
-    assert error_of(query) == "parse error : query nests deeper than 100 levels"
+    assert (
+        error_of(query) == f"parse error : query nests deeper than {DEPTH_MAX} levels"
+    )
 
 
 @pytest.mark.parametrize(
