@@ -65,8 +65,10 @@ class DataRing:
         return self._watcher.writable()
 
     def unhealthy(self) -> tuple[InstanceDesc, ...]:
-        """Return the instances whose heartbeat is too old."""
-        return self._watcher.unhealthy()
+        """Return the instances whose heartbeat is too old, or gone with its lease."""
+        known = self.ring.instances
+        gone = (self.holders[n] for n in sorted(self.holders) if n not in known)
+        return (*self._watcher.unhealthy(), *gone)
 
     def write_table(self) -> ReplicaTable:
         """Return who owns what for pushes, now."""

@@ -61,6 +61,7 @@ async def test_holder_without_an_entry_is_missing(kv, ring):
 
     assert ids(ring.read_set().asked) == ["b"]
     assert ids(ring.read_set().missing) == ["a"]
+    assert ids(ring.unhealthy()) == ["a"]
 
 
 async def test_holder_that_starts_anew_is_missing_once(kv, ring):
