@@ -1,9 +1,9 @@
 """The program: its command line, and the only place that wires services.
 
 Reading order: `main`, `settings`, then `serve`, `wiring` and `components` for the
-server, with `targets`, `stores`, `cluster`, `membership`, `security`, `otlp`,
-`patterns`, `ring_metrics`, and what it is on its machine: `data_lock`, `machine`,
-`memory`, `http_protocol`, `websockets`.
+server, with `targets`, `stores`, `cluster`, `member_settings`, `membership`,
+`ring_views`, `ring_metrics`, `security`, `otlp`, `patterns`, and what it is on its
+machine: `data_lock`, `machine`, `memory`, `http_protocol`, `websockets`.
 
 `options`, `connection_options`, `client_commands`, `query_commands` and
 `index_commands` take the commands that ask servers, on top of `loki_py.client`:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import socket
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +10,9 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from loki_py.api.ring_routes import RingView
+from loki_py.app.member_settings import INDEX_MARGIN_NS, address_of
 from loki_py.app.membership import DistributorMembership, IngesterMembership
+from loki_py.app.ring_views import DistributorRingView, IngesterRingView
 from loki_py.app.targets import Role
 from loki_py.config.schema import Config
 from loki_py.distributor.next_owners import NextOwners
@@ -26,29 +26,19 @@ from loki_py.querier.replicated import ReplicatedSource
 from loki_py.querier.replicated_feed import ReplicatedFeed
 from loki_py.querier.served_leaves import ServedLeaves
 from loki_py.querier.store_reader import INDEX_REFRESH_NS
-from loki_py.ring.desc import InstanceDesc, InstanceState, RingDesc
 from loki_py.ring.holders import DataRing
 from loki_py.ring.lifecycler import Lifecycler
 from loki_py.ring.settings import OwnInstance, RingSettings
 from loki_py.ring.watcher import RingWatcher
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.lifecycle import ReadinessCheck, Service
-from loki_py.transport.grpc_names import host_port
 from loki_py.transport.pattern_source import ServedIngester
 from loki_py.transport.transfer_metrics import CountedTarget, TransferMetrics
 
 if TYPE_CHECKING:
     from loki_py.transport.pool import IngesterPool
 
-INDEX_MARGIN_NS = 5_000_000_000
-"""Between the moment at which every querier must know of a flush, and the one
-at which the ingester counts on it."""
-
-HEAD_STAGGER_MAX = 0.3
-"""By which part at most the heads of an instance are smaller than configured."""
-
 _NS_PER_S = 1_000_000_000
-_WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,76 +53,6 @@ class KvClosing:
     async def stop(self) -> None:
         """Close connections."""
         await self.kv.close()
-
-
-@dataclass(frozen=True, slots=True)
-class IngesterRingView:
-    """The ring of ingesters as its page shows it: with those who are gone."""
-
-    data_ring: DataRing
-
-    @property
-    def ring(self) -> RingDesc:
-        """The ring, and whoever may hold data and is not in it, as unhealthy."""
-        ring = self.data_ring.ring
-        silent_ns = ring.as_of_ns - 2 * self.data_ring.settings.forget_ns - 1
-        gone = {
-            name: replace(holder, state=InstanceState.LEAVING, seen_ns=silent_ns)
-            for name, holder in self.data_ring.holders.items()
-            if name not in ring.instances
-        }
-        return RingDesc({**ring.instances, **gone}, ring.as_of_ns)
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the store is out of reach."""
-        return self.data_ring.is_away
-
-    async def forget(self, instance_id: str) -> None:
-        """Take an instance out of the ring, and its data for lost."""
-        await self.data_ring.forget(instance_id)
-
-
-@dataclass(frozen=True, slots=True)
-class DistributorRingView:
-    """The ring of distributors as its page shows it."""
-
-    watcher: RingWatcher
-    kv: KvStore
-
-    @property
-    def ring(self) -> RingDesc:
-        """The ring as last heard of."""
-        return self.watcher.ring
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the store is out of reach."""
-        return self.watcher.is_away
-
-    async def forget(self, instance_id: str) -> None:
-        """Take an instance out; a living one comes back by itself."""
-        await self.kv.delete(self.watcher.settings.instance_key(instance_id))
-
-
-@dataclass(frozen=True, slots=True)
-class AloneView:
-    """The ring of a process that shares nothing: itself."""
-
-    own: InstanceDesc
-
-    @property
-    def ring(self) -> RingDesc:
-        """A ring of one."""
-        return RingDesc({self.own.instance_id: self.own})
-
-    @property
-    def is_away(self) -> bool:
-        """No store, so never."""
-        return False
-
-    async def forget(self, instance_id: str) -> None:
-        """Do nothing: a living instance comes back at once."""
 
 
 class Cluster:
@@ -304,51 +224,6 @@ class Cluster:
             ),
             leaves=ServedLeaves(),
         )
-
-
-def address_of(config: Config) -> str:
-    """Return where other processes reach our gRPC."""
-    host = config.common.instance_addr
-    if not host:
-        host = config.server.grpc_listen_address
-        if host in _WILDCARDS:
-            host = socket.gethostbyname(socket.gethostname())
-    return host_port(host, config.server.grpc_listen_port)
-
-
-def clustered(config: Config, instance_id: str) -> Config:
-    """Return the settings of one of several instances."""
-    return staggered(retained(config), instance_id)
-
-
-def retained(config: Config) -> Config:
-    """Return settings under which no querier misses what was just flushed.
-
-    An ingester of a cluster keeps what it flushed until every querier must have
-    listed the index again.
-    """
-    least_ns = INDEX_REFRESH_NS + INDEX_MARGIN_NS
-    if config.ingester.chunk_retain_ns >= least_ns:
-        return config
-    ingester = config.ingester.model_copy(update={"chunk_retain_ns": least_ns})
-    return config.model_copy(update={"ingester": ingester})
-
-
-def staggered(config: Config, instance_id: str) -> Config:
-    """Return settings under which replicas do not seal their heads all at once.
-
-    They get the same pushes, so heads of one size would be full at one moment,
-    and no quorum would be without a busy disk. An instance's heads are smaller, and
-    sealed sooner, by a part that its name decides.
-    """
-    share = 1 - HEAD_STAGGER_MAX * (zlib.crc32(instance_id.encode()) % 1_000) / 1_000
-    settings = config.ingester
-    changes = {
-        "head_bytes_max": int(settings.head_bytes_max * share),
-        "head_age_ns_max": int(settings.head_age_ns_max * share),
-    }
-    ingester = settings.model_copy(update=changes)
-    return config.model_copy(update={"ingester": ingester})
 
 
 def terminate() -> None:

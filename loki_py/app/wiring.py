@@ -22,7 +22,7 @@ from loki_py.api.routes import (
 )
 from loki_py.api.server import AsgiApp, new_server
 from loki_py.api.tail import TAIL_ROUTES, TailRoute
-from loki_py.app.cluster import AloneView, clustered, terminate
+from loki_py.app.cluster import terminate
 from loki_py.app.components import (
     Common,
     Parts,
@@ -32,10 +32,12 @@ from loki_py.app.components import (
     services_of,
     sources_of,
 )
+from loki_py.app.member_settings import clustered
 from loki_py.app.membership import Shutdown
 from loki_py.app.otlp import exports_of, otlp_grpc_of
 from loki_py.app.patterns import pattern_routes_of
 from loki_py.app.ring_metrics import count_members
+from loki_py.app.ring_views import AloneView
 from loki_py.app.security import security_of
 from loki_py.app.targets import is_clustered, roles_of
 from loki_py.config.schema import Config

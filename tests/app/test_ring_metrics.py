@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry
 
-from loki_py.app.cluster import AloneView
 from loki_py.app.ring_metrics import count_members
+from loki_py.app.ring_views import AloneView
 from loki_py.ring.desc import InstanceDesc, InstanceState, RingDesc
 
 HEARTBEAT_NS = 100

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loki_py.app.cluster import (
+from loki_py.app.member_settings import (
     HEAD_STAGGER_MAX,
     address_of,
     clustered,
