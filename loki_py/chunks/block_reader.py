@@ -14,7 +14,7 @@ from loki_py.chunks import blocks
 from loki_py.chunks.block_parts import BlockPart, Selections, TenantExtent, parts_of
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
 from loki_py.chunks.line_checks import LineChecks
-from loki_py.chunks.line_runs import CUT_RUNS_MAX, LineRuns, selection_of_rows
+from loki_py.chunks.line_runs import CUT_RUNS_MAX, LineRuns
 from loki_py.chunks.row_selection import RowSelection, cut_runs, select_rows
 from loki_py.chunks.tables import numbers_of, starts_of, texts_of_lists
 from loki_py.encoding.framing import decode_frame, frame_at
@@ -233,38 +233,35 @@ class BlockFile:
         if self.file_bytes > ROOT_BYTES_MAX:
             return None
         first, last = part.row_first, part.row_first + part.rows
+        if part.is_cut and len(first) > CUT_RUNS_MAX:
+            return None
+        timestamp_ns = self._timestamps(part.block)
         if part.is_cut:
-            if len(first) > CUT_RUNS_MAX:
-                return None
-            timestamp_ns = self._timestamps(part.block)
             times = part.start_ns, part.end_ns
             _, first, last = cut_runs(
                 part.runs.stream, first, last, timestamp_ns, *times
             )
-        return LineRuns.of(self._lines_of(part), self.buffer, first, last)
+        lines = self._lines_of(part)
+        return LineRuns.of(lines, timestamp_ns, self.buffer, first, last)
 
     def read_rows(
-        self, part: BlockPart, columns: Columns, lines: "pa.Array", rows: _Ints
+        self,
+        part: BlockPart,
+        columns: Columns,
+        runs: LineRuns,
+        wanted: npt.NDArray[np.bool_],
     ) -> EntryBatch:
-        """Return those of some rows of the part that are in its time.
+        """Return the rows of some runs of the part that are in its time.
 
         Args:
-            lines: of the block, as `line_runs` has them.
-            rows: of `line_runs`, ascending.
+            runs: of `line_runs`.
+            wanted: bool, which of them.
 
         Raises: BadChecksum.
         """
-        timestamp_ns = self._timestamps(part.block)
-        selection = selection_of_rows(
-            rows,
-            part.runs.stream,
-            part.row_first,
-            timestamp_ns,
-            start_ns=part.start_ns,
-            end_ns=part.end_ns,
-        )
-        line = self._lines(selection, lines, viewed=columns.in_place)
-        return self._batch(part, columns, selection, timestamp_ns, line)
+        selection = runs.selection(part, wanted)
+        line = self._lines(selection, runs.lines, viewed=columns.in_place)
+        return self._batch(part, columns, selection, runs.timestamp_ns, line)
 
     def _lines(
         self, selection: RowSelection, lines: "pa.LargeStringArray", *, viewed: bool

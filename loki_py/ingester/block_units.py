@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from loki_py.chunks.block_parts import BlockPart
 from loki_py.chunks.joined_runs import joined_runs
 from loki_py.chunks.line_runs import LineRuns
 from loki_py.errors import CorruptData, DataUnreadable
+from loki_py.ingester.block_search import searched
 from loki_py.ingester.blockstore import BlockStore, LocalFile, TenantPart
 from loki_py.ingester.selection import Wanted
 from loki_py.model.batch import EntryBatch, StreamIndex, concat
 from loki_py.model.labels import LabelSet
 from loki_py.model.line_facts import LineFacts, RunsOfLines
-from loki_py.model.line_search import SEARCHED_ROWS_MIN, LineSearch
 from loki_py.model.scan import (
     Columns,
     LargeUnit,
@@ -25,11 +26,9 @@ from loki_py.model.scan import (
     StreamRuns,
     TimedUnit,
     TimeRuns,
-    no_rows,
 )
 from loki_py.model.shares import Share, ShareableUnit, UnitShare
 from loki_py.model.unit_group import UnitGroup
-from loki_py.model.views import viewed_in
 
 UNIT_LINE_BYTES = 16 << 20
 """Lines that one unit has at most, unless a single block has more."""
@@ -52,6 +51,10 @@ class BlockUnit(TimedUnit):
     @property
     def streams(self) -> Sequence[LabelSet]:
         return self.wanted.streams
+
+    @property
+    def buffer(self) -> "pa.Buffer":
+        return self.local.file.buffer
 
     @property
     def min_ns(self) -> int:
@@ -85,10 +88,14 @@ class BlockUnit(TimedUnit):
         self._count(batch, len(batch), line_bytes, stats)
         return self._numbered(batch)
 
-    def line_runs(self) -> LineRuns | None:
-        """Return the lines in runs; None where they are not worth searching."""
+    def line_runs(self, part: BlockPart | None = None) -> LineRuns | None:
+        """Return the lines in runs; None where they are not worth searching.
+
+        Args:
+            part: of which lines, if not of all.
+        """
         try:
-            return self.local.file.line_runs(self.part)
+            return self.local.file.line_runs(part or self.part)
         except CorruptData as error:
             raise self._unreadable(error) from error
 
@@ -112,9 +119,7 @@ class BlockUnit(TimedUnit):
             self.store.note_read(line_bytes)
             return None
         try:
-            batch = self.local.file.read_rows(
-                self.part, columns, runs.lines, runs.rows_of(hits)
-            )
+            batch = self.local.file.read_rows(self.part, columns, runs, hits)
         except CorruptData as error:
             raise self._unreadable(error) from error
         self._count(batch, rows, line_bytes, stats)
@@ -222,7 +227,7 @@ def _read(
     units: Sequence[BlockUnit], columns: Columns, stats: ReadStats
 ) -> Sequence[EntryBatch]:
     """Return the wanted rows of blocks of one file; one batch at least."""
-    found = _searched(units, columns, stats)
+    found = searched(units, columns, stats)
     if found is None:
         joined = len(units) > 1
         found = [unit.whole(columns, stats, joined=joined) for unit in units]
@@ -244,53 +249,6 @@ def _facts_of(units: Sequence[BlockUnit], batch: EntryBatch) -> LineFacts | None
         rows if is_whole else None,
     )
     return LineFacts([source])
-
-
-def _searched(
-    units: Sequence[BlockUnit], columns: Columns, stats: ReadStats
-) -> list[EntryBatch] | None:
-    """Return the wanted rows around what is sought; None where all are wanted."""
-    search = columns.search
-    if search is None or not columns.line:
-        return None
-    if sum(unit.rows_max for unit in units) < SEARCHED_ROWS_MIN:
-        return None
-    if len(units) > 1 and not search.is_tried:
-        # What is all over the first block is all over the others.
-        _search(units[:1], search)
-    if search.is_dense:
-        return None
-    searched = _search(units, search)
-    if searched is None:
-        return None
-    found = [
-        unit.found(runs, hits, columns, stats)
-        for unit, (runs, hits) in zip(units, searched, strict=True)
-    ]
-    some = [batch for batch in found if batch is not None and len(batch)]
-    return some or [no_rows(units[0].wanted.streams, columns)]
-
-
-def _search(
-    units: Sequence[BlockUnit], search: LineSearch
-) -> list[tuple[LineRuns, npt.NDArray[np.bool_]]] | None:
-    """Return the runs of lines of each block and which hold what is sought.
-
-    None where runs are too many, or too many hold it.
-    """
-    runs = [each for each in (unit.line_runs() for unit in units) if each is not None]
-    if len(runs) < len(units):
-        return None
-    texts = viewed_in(
-        units[0].local.file.buffer,
-        np.concatenate([each.start for each in runs]),
-        np.concatenate([each.length for each in runs]),
-    )
-    hits = search.holding(texts)
-    if hits is None:
-        return None
-    ends = np.cumsum([len(each.first) for each in runs])[:-1]
-    return list(zip(runs, np.split(hits, ends), strict=True))
 
 
 def _narrowed(part: BlockPart, start_ns: int, end_ns: int) -> BlockPart:

@@ -14,6 +14,9 @@ import pyarrow as pa
 RUN_ROWS = 256
 """Lines that are searched as one text."""
 
+SAMPLED_RUNS = 12
+"""Runs of which it is learned whether what is sought is all over the lines."""
+
 SEARCHED_ROWS_MIN = 8 * RUN_ROWS
 """Fewer lines are as well searched one by one."""
 
@@ -37,12 +40,29 @@ class LineSearch(Protocol):
         """Whether some lines were searched, so that `is_dense` is known."""
         ...
 
+    @property
+    def picks_lines(self) -> bool:
+        """Whether single lines are worth choosing where `is_dense`."""
+        ...
+
     def holding(self, texts: "pa.Array") -> "npt.NDArray[np.bool_] | None":
         """Return which runs of lines may have a line of interest; None for too many.
 
         Args:
             texts: the lines of each run as one text; what is found in it may
                 begin in one line and end in the next.
+        """
+        ...
+
+    def lines_holding(self, lines: "pa.Array") -> "npt.NDArray[np.bool_] | None":
+        """Return which lines may be of interest; None for too many."""
+        ...
+
+    def learn(self, lines: "pa.Array", first: _Ints) -> None:
+        """Look at some lines, to know what is not worth searching.
+
+        Args:
+            first: the line with which each run begins, of one line or more.
         """
         ...
 

@@ -11,6 +11,7 @@ from fakes.entry_batches import rows_of
 from loki_py.chunks.block_reader import BlockFile
 from loki_py.chunks.block_writer import encode_block_file
 from loki_py.chunks.blocks import BlockFileHeader
+from loki_py.chunks.line_runs import sampled
 from loki_py.errors import DataUnreadable
 from loki_py.ingester.block_units import BlockGroup, units_of_file
 from loki_py.ingester.blockstore import BlockStore, TenantPart
@@ -18,6 +19,7 @@ from loki_py.ingester.selection import Wanted
 from loki_py.logql.stages.line_chunks import LiteralSearch
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import LabelSet
+from loki_py.model.line_search import SAMPLED_RUNS
 from loki_py.model.scan import Columns, ReadStats
 
 STREAMS = tuple(
@@ -99,6 +101,72 @@ def test_what_is_sought_is_found_as_without_search(tmp_path, streams, times, in_
     assert holding(found, "needle") == holding(whole, "needle")
     if times == (0, ROWS):
         assert sum(map(len, found)) < sum(map(len, whole)) / 4
+
+
+@pytest.mark.parametrize("streams", [(0, 1, 2, 3), (0, 2), (3,)])
+@pytest.mark.parametrize("times", [(0, ROWS), (3_000, 3_900), (5_000, 6_000)])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_of_what_is_in_most_runs_the_lines_are_chosen(
+    tmp_path, streams, times, in_place
+):
+    mine = units(tmp_path, streams=streams, start_ns=times[0], end_ns=times[1])
+    search = LiteralSearch(["some line", "is 3"], picks_lines=True)
+    columns = Columns(in_place=in_place, search=search)
+    stats, plain = ReadStats(), ReadStats()
+
+    found = [unit.read(columns, stats) for unit in mine]
+
+    whole = [unit.read(Columns(), plain) for unit in mine]
+    if times == (0, ROWS):
+        rows = [row for batch in found for row in rows_of(batch)]
+        assert rows == holding(whole, "some line that is 3")
+        assert search.is_dense
+        assert search.picks_lines
+    else:
+        assert holding(found, "is 3") == holding(whole, "is 3")
+    assert (stats.block_rows, stats.block_bytes) == (
+        plain.block_rows,
+        plain.block_bytes,
+    )
+
+
+def test_lines_are_not_chosen_where_most_would_be(tmp_path):
+    """Some lines of the first block tell that, and no further one is tried."""
+    (unit,) = units(tmp_path)
+    stats = ReadStats()
+    search = LiteralSearch(["some line"], picks_lines=True)
+
+    batch = unit.read(Columns(search=search), stats)
+
+    assert (search.is_dense, search.picks_lines) == (True, False)
+    assert len(batch) == len(STREAMS) * ROWS
+    assert stats.blocks_searched == 0
+
+
+def test_a_sample_is_from_all_over_a_part_and_less_than_it(tmp_path):
+    lines = [f"{row:040}" for row in range(200)]
+    streams = tuple(LabelSet.of({"n": f"{n:02}"}) for n in range(30))
+    batch = EntryBatch(
+        streams,
+        np.repeat(np.arange(30, dtype=np.uint32), 200),
+        np.tile(np.arange(200, dtype=np.int64), 30),
+        pa.array(lines * 30, pa.large_string()),
+    )
+    header = BlockFileHeader("i-0", generation=1, segment_max=1)
+    made = encode_block_file(header, [("t", batch)], block_bytes=10**6)
+    file = local_of(tmp_path, b"".join(map(bytes, made))).file
+    (part,) = file.select("t", None, start_ns=0, end_ns=200)
+
+    some = sampled(part)
+
+    assert some.rows.tolist() == [200] * 8, "neighbours make up what is searched"
+    assert {0, 29} < set(some.runs.stream.tolist())
+    assert (some.rows_max, some.line_bytes) == (1_600, 1_600 * 40)
+    runs = file.line_runs(some)
+    assert sum(runs.length) == some.line_bytes
+    assert len(runs.sample().first) <= SAMPLED_RUNS
+    assert runs.by_line().length.tolist() == [40] * 1_600
+    assert sampled(some) is some
 
 
 def test_blocks_without_it_are_searched_and_not_read(tmp_path):

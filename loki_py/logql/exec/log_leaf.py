@@ -37,7 +37,8 @@ class LogEvaluator:
     """Collect the entries of a log query.
 
     Surviving is decided per batch with only the labels that filters read; the
-    whole pipeline runs at the end, on the rows that are returned.
+    whole pipeline runs at the end, on the rows that are returned, less the filters
+    on lines that they passed as they came.
     """
 
     def __init__(
@@ -58,8 +59,12 @@ class LogEvaluator:
         self._filtering = Pipeline(
             filtering_stages(query.stages),
             Wants(labels=frozenset(), line=False, hints=hints),
+            picks_lines=True,
         )
-        self._whole = Pipeline(query.stages, Wants(labels=None, line=True, hints=hints))
+        self._whole = Pipeline(
+            behind_line_filters(query.stages),
+            Wants(labels=None, line=True, hints=hints),
+        )
         # What is read is first looked at by the filters: they know what is dense.
         self.columns = replace(
             self._whole.columns, search=self._filtering.columns.search
@@ -196,6 +201,14 @@ def filtering_stages(stages: Sequence[ast.Stage]) -> Sequence[ast.Stage]:
     counted = (*filters, *parsers) if has_label_filter else filters
     places = [i + 1 for i, stage in enumerate(stages) if isinstance(stage, counted)]
     return stages[: max(places, default=0)]
+
+
+def behind_line_filters(stages: Sequence[ast.Stage]) -> Sequence[ast.Stage]:
+    """Return the stages behind leading filters on lines, which change nothing."""
+    first = 0
+    while first < len(stages) and isinstance(stages[first], ast.LineFilter):
+        first += 1
+    return stages[first:]
 
 
 def _streams_of(

@@ -1,6 +1,6 @@
 """The label sets of a source as columns."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -49,13 +49,19 @@ class StreamTable:
     def codes(self, names: tuple[str, ...]) -> tuple[Rows, int]:
         """Return a code by stream, equal where all the named labels are equal."""
         if names not in self._codes:
-            ids: dict[tuple[str | None, ...], int] = {}
-            columns = [self.column(name) for name in names]
-            present = [column.to_list() for column in columns if column is not None]
-            keys = zip(*present, strict=True) if present else [()] * self.count
+            ids: dict[Hashable, int] = {}
+            keys = self._keys(names)
             codes = np.array([ids.setdefault(key, len(ids)) for key in keys], np.int64)
             self._codes[names] = codes, max(len(ids), 1)
         return self._codes[names]
+
+    def _keys(self, names: tuple[str, ...]) -> Iterable[Hashable]:
+        """Return by stream what is equal where all the named labels are."""
+        if not set(self.names()).difference(names):
+            return self.streams[: self.count]
+        columns = [self.column(name) for name in names]
+        present = [column.to_list() for column in columns if column is not None]
+        return zip(*present, strict=True) if present else [()] * self.count
 
     def groups(
         self, names: tuple[str, ...], stream: StreamIndex

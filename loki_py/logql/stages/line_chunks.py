@@ -19,26 +19,62 @@ NEAR_MAX = 0.25
 class LiteralSearch:
     """Searches runs of lines for texts that every line of interest holds.
 
+    Args:
+        literals: the texts.
+        picks_lines: whether to choose lines where runs are not worth choosing.
+
     Attributes:
         is_dense: whether too many runs had all texts; a hint that threads share.
         is_tried: whether anything was searched.
+        picks_lines: whether not too many lines had all texts, as far as is known.
     """
 
-    def __init__(self, literals: Sequence[str]) -> None:
+    def __init__(self, literals: Sequence[str], *, picks_lines: bool = False) -> None:
         self.is_dense = False
         self.is_tried = False
+        self.picks_lines = picks_lines
         self._literals = literals
+
+    @classmethod
+    def of(
+        cls, literals: Sequence[str], *, picks_lines: bool
+    ) -> "LiteralSearch | None":
+        """Return the search; None where nothing is sought."""
+        return cls(literals, picks_lines=picks_lines) if literals else None
 
     def holding(self, texts: "pa.Array") -> Mask | None:
         """Return which runs may have a line with the texts; see `LineSearch`."""
         if not len(texts):
             return np.zeros(0, np.bool_)
-        hits = runs_holding(pl.Series(pl.from_arrow(texts)), self._literals)
+        found = self._held_by(texts)
         self.is_tried = True
-        found: Mask = np.logical_and.reduce(hits)
         if found.mean() > NEAR_MAX:
             self.is_dense = True
             return None
+        return found
+
+    def lines_holding(self, lines: "pa.Array") -> Mask | None:
+        """Return which lines have the texts; see `LineSearch`."""
+        if not len(lines):
+            return np.zeros(0, np.bool_)
+        found = self._held_by(lines)
+        if found.mean() > NEAR_MAX:
+            self.picks_lines = False
+            return None
+        return found
+
+    def learn(self, lines: "pa.Array", first: Rows) -> None:
+        """Look at some runs of lines; see `LineSearch`."""
+        if not len(lines):
+            return
+        found = self._held_by(lines)
+        self.is_tried = True
+        self.is_dense |= bool(np.logical_or.reduceat(found, first).mean() > NEAR_MAX)
+        self.picks_lines &= bool(found.mean() <= NEAR_MAX)
+
+    def _held_by(self, texts: "pa.Array") -> Mask:
+        hits = runs_holding(pl.Series(pl.from_arrow(texts)), self._literals)
+        found: Mask = np.logical_and.reduce(hits)
         return found
 
 

@@ -83,6 +83,10 @@ _BY_LINE = ast.LineFormat | ast.LabelFormat | ast.UnpackParser | ast.Decolorize
 class Pipeline:
     """Stages in order, compiled for what the caller reads of their result.
 
+    Args:
+        picks_lines: whether a reader may leave out lines one by one that lack what
+            is sought. That pays where much else is read of each line.
+
     Attributes:
         columns: what a reader must load for it.
         extracts_all: whether some parser extracts every label of a line.
@@ -90,7 +94,9 @@ class Pipeline:
         by_line: whether a stage may look at lines one by one, and so be slow.
     """
 
-    def __init__(self, stages: Sequence[ast.Stage], wants: Wants) -> None:
+    def __init__(
+        self, stages: Sequence[ast.Stage], wants: Wants, *, picks_lines: bool = False
+    ) -> None:
         self.is_empty = not stages
         leading = 0
         while leading < len(stages) and isinstance(stages[leading], ast.LineFilter):
@@ -133,7 +139,7 @@ class Pipeline:
             line=wants.line or bool(self._line_tests),
             metadata=self._metadata,
             in_place=True,
-            search=LiteralSearch(self._literals) if self._literals else None,
+            search=LiteralSearch.of(self._literals, picks_lines=picks_lines),
         )
 
     def run(self, batch: EntryBatch, table: StreamTable) -> Frame:
