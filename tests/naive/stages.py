@@ -7,6 +7,7 @@ from naive.parsers import (
     ParseStopped,
     json_extracted,
     json_labels,
+    label_name,
     logfmt_extracted,
     logfmt_labels,
     members_of,
@@ -132,12 +133,15 @@ def unpacked(row):
         members = list(members_of(row.line))
     except ParseStopped:
         raise ParseStopped(JSON_OPEN) from None
-    texts = [(key, value) for key, value in members if type(value) is str]
-    entry = dict(reversed(texts)).get("_entry")
-    if entry is None:
+    texts = {
+        key if key == "_entry" else label_name(key.strip()): value
+        for key, value in members
+        if type(value) is str
+    }
+    if "_entry" not in texts:
         return []
-    row.line = entry
-    return [pair for pair in texts if pair[0] != "_entry"]
+    row.line = texts.pop("_entry")
+    return [(name, value) for name, value in texts.items() if name]
 
 
 def first_filters(stages):

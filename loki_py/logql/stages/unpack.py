@@ -12,10 +12,13 @@ from loki_py.logql.exec.frame import ERROR, ERROR_DETAILS, Frame, Mask, metadata
 from loki_py.logql.stages.extraction import Cells, finish, series_of
 from loki_py.logql.stages.json_fields import JSON_ERROR
 from loki_py.logql.stages.json_paths import decoded, may_be_spelled_otherwise
-from loki_py.logql.stages.json_scan import JsonInvalid, members, unescape
+from loki_py.logql.stages.json_scan import JsonInvalid, members, sanitized, unescape
 from loki_py.logql.stages.stage import Apply, Wants
 
 ENTRY = "_entry"
+_NO_NAME = r'"(?:[0-9][^"]*|[^"]*[^a-zA-Z0-9_"][^"]*)"\s*:'
+"""A key that is no label name, and so becomes another."""
+
 NOT_AN_OBJECT = "expecting json object(6), but it is not"
 
 
@@ -70,10 +73,12 @@ class _Reader:
     def read(self, lines: pl.Series) -> tuple[pl.Series, dict[str, pl.Series], Mask]:
         """Return entries and labels, and which lines must be read one by one.
 
-        Those are damaged, or hold a name twice, or with a value that is no text.
+        Those are damaged, or hold a name twice, or with a value that is no text, or
+        a key that is no name.
         """
         unread = ~lines.str.starts_with("{").to_numpy()
         unread |= may_be_spelled_otherwise(lines)
+        unread |= lines.str.contains(_NO_NAME).to_numpy()
         objects, bad = decoded(self._decode, lines.to_list(), self._empty)
         unread[bad] = True
         *columns, entries = (
@@ -130,9 +135,10 @@ class _Packed:
 
 
 def _packed(line: str) -> dict[str, str]:
-    """Return the string members of a line."""
+    """Return the string members of a line by label name; the last of a name counts."""
     packed: dict[str, str] = {}
     for key, kind, raw in members(line):
-        if kind == '"':
-            packed[key] = unescape(raw) or ""
+        name = key if key == ENTRY else sanitized(key)
+        if kind == '"' and name:
+            packed[name] = unescape(raw) or ""
     return packed
