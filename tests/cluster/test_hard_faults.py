@@ -1,6 +1,7 @@
 """Faults that come together: all killed, etcd emptied, some leave while one dies."""
 
 import contextlib
+import http.client
 import subprocess
 import threading
 import time
@@ -102,6 +103,63 @@ def test_two_leave_for_good_while_another_is_killed(tmp_path):
         check_found(load, [stay[0], stay[2]])
 
 
+@pytest.mark.nightly
+def test_one_killed_while_it_leaves_comes_back_whole(tmp_path):
+    """What it handed over is with others and with it, and is found once."""
+    handover = {"ingester.handover_max_size": "64MB"}
+    with Cluster(tmp_path, **handover) as cluster:
+        stay = cluster.add(*NAMES)
+        (leaver,) = cluster.add("ingester-3")
+        with Load(stay) as load:
+            load.grows(3_000)
+            leaving = threading.Thread(target=ask_to_leave, args=(leaver,))
+            leaving.start()
+            until(lambda: lines_about("handed over", leaver))
+            leaver.kill()
+            leaving.join()
+            load.grows()
+            check_found(load, stay)
+            cluster.restart(leaver)
+            load.grows()
+            stay[0].kill()
+            load.grows()
+            check_found(load, [*stay[1:], leaver])
+            cluster.restart(stay[0])
+
+        told("killed while it leaves", load)
+        check_ring([*stay, leaver])
+        assert load.given_up == 0
+        check_found(load, [*stay, leaver])
+
+
+@pytest.mark.nightly
+def test_one_frozen_and_one_killed_are_errors_and_no_waiting(tmp_path):
+    """Nothing is acknowledged, nothing hangs, and the answers say who is missing."""
+    with Cluster(tmp_path) as cluster:
+        nodes = cluster.add(*NAMES)
+        whole, frozen, killed = nodes
+        with Load([whole]) as load:
+            load.grows()
+            frozen.pause()
+            killed.kill()
+            until(lambda: load.refused.total() >= 30, seconds=60)
+            with whole.api() as api:
+                query = api.query_range(load.selector, start=load.start_ns)
+            frozen.resume()
+            cluster.restart(killed)
+            load.grows()
+
+        told("one frozen, one killed", load)
+        assert query.status == 500
+        assert "missing ingester-1 (" in query.text
+        assert "ingester-2 (" in query.text
+        assert load.given_up == 0
+        # Twice what a call may take: where some were suspects all are asked anew.
+        assert max(load.queries_s) < 5
+        check_found(load, nodes)
+
+
+@pytest.mark.nightly
 def test_wrong_clocks_lose_nothing(tmp_path):
     """Minutes apart: lines seem to come from the future here, and late there."""
     with Cluster(tmp_path, **SMALL_HEADS) as cluster:
@@ -196,6 +254,12 @@ def kill_together(nodes):
 def shut_down(node):
     with node.api() as api:
         assert api.request("POST", "/ingester/shutdown").status == 204
+
+
+def ask_to_leave(node):
+    """The same of one that will not live to answer."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        shut_down(node)
 
 
 def lines_about(what, node):
