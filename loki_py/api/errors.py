@@ -7,6 +7,7 @@ to the log; the caller learns only that it did.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import (
     AccessDenied,
     ClientGone,
@@ -22,7 +23,6 @@ RETRY_LATER = {429, 503}
 RETRY_AFTER_S = 1
 """When to try again what is refused for a moment, where nothing is known better."""
 
-_NS_PER_S = 1_000_000_000
 TIMEOUT_TEXT = (
     "request timed out, decrease the duration of the request or add more label"
     " matchers (prefer exact match over regex match) to reduce the amount of data"
@@ -83,7 +83,7 @@ def _more_headers_of(error: LokiError) -> Headers:
         case IngestionRateExceeded():
             if error.retry_after_ns is None:
                 return ()
-            return (("retry-after", str(-(-error.retry_after_ns // _NS_PER_S))),)
+            return (("retry-after", str(-(-error.retry_after_ns // NS_PER_S))),)
         case RequestRejected() | Unavailable() if error.status in RETRY_LATER:
             return (("retry-after", str(RETRY_AFTER_S)),)
         case _:

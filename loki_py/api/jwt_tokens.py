@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loki_py.api.access import Principal
 from loki_py.config.security_schema import JwtConfig
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import AccessDenied, ConfigInvalid
 from loki_py.runtime.clock import Clock
 
@@ -24,7 +25,6 @@ ALGORITHMS = (
 KNOWN_MAX = 10_000
 """Checked tokens remembered until they run out; a check costs 0.1 ms."""
 
-_NS_PER_S = 1_000_000_000
 _SCOPES = frozenset({"read", "write", "admin"})
 
 
@@ -76,7 +76,7 @@ class JwtVerifier:
         principal = self._principal_of(claims)
         if len(self._known) >= KNOWN_MAX:
             self._known.pop(next(iter(self._known)))
-        self._known[digest] = principal, int(claims["exp"]) * _NS_PER_S
+        self._known[digest] = principal, int(claims["exp"]) * NS_PER_S
         return principal
 
     def _claims_of(self, token: str) -> Mapping[str, Any]:
@@ -90,7 +90,7 @@ class JwtVerifier:
                 algorithms=list(ALGORITHMS),
                 audience=self.config.audience,
                 issuer=self.config.issuer or None,
-                leeway=self.config.leeway_ns / _NS_PER_S,
+                leeway=self.config.leeway_ns / NS_PER_S,
                 options={"require": ["exp", "sub"]},
             )
         except jwt.PyJWTError as error:

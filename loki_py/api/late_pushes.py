@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from loki_py.api.services import PushService
 from loki_py.config.limits import Overrides
+from loki_py.config.units import NS_PER_S
 from loki_py.model.batch import EntryBatch
-
-_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class LatePushes:
         if not latency_ns:
             await self.pusher.push(tenant, batch, push_format=push_format)
             return
-        pause = asyncio.create_task(asyncio.sleep(latency_ns / _NS_PER_S))
+        pause = asyncio.create_task(asyncio.sleep(latency_ns / NS_PER_S))
         try:
             await self.pusher.push(tenant, batch, push_format=push_format)
             await pause

@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loki_py.api.encode import encode_json
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import RequestRejected
 from loki_py.model.labels import quote
 from loki_py.model.results import Data, Labels, Streams
 
 LEGACY_PREFIX = "/api/prom/"
-
-_NS_PER_S = 1_000_000_000
 
 
 def query_with_regexp(query: str, regexp: str) -> str:
@@ -56,7 +55,7 @@ def labels_text(labels: Labels) -> str:
 
 def moment_text(timestamp_ns: int) -> str:
     """Return RFC 3339 in UTC, the fraction without trailing zeros, as Go prints it."""
-    seconds, fraction_ns = divmod(timestamp_ns, _NS_PER_S)
+    seconds, fraction_ns = divmod(timestamp_ns, NS_PER_S)
     fraction = f".{fraction_ns:09d}".rstrip("0") if fraction_ns else ""
     moment = datetime.fromtimestamp(seconds, tz=UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"

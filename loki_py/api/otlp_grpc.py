@@ -21,6 +21,7 @@ from loki_py.api.errors import RETRY_AFTER_S, Failure, failure_of
 from loki_py.api.otlp import OtlpAcceptor
 from loki_py.api.push import PushedBody
 from loki_py.api.push_answers import note_failure
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import (
     IngestionRateExceeded,
     NotReady,
@@ -38,7 +39,6 @@ NO_RECORDS_STATUS = 422
 TEXT_CHARS_MAX = 1_024
 """Longer texts are cut: they travel in trailers, which clients bound."""
 
-_NS_PER_S = 1_000_000_000
 _GZIP_MAGIC, _ZLIB_MAGIC = b"\x1f\x8b", b"\x78"
 
 # Numbers of gRPC's own.
@@ -179,7 +179,7 @@ def _retry_after_ns(failure: Failure, error: Exception) -> int | None:
     if isinstance(error, IngestionRateExceeded):
         return error.retry_after_ns
     if failure.status == 429 or failure.status >= 500:
-        return RETRY_AFTER_S * _NS_PER_S
+        return RETRY_AFTER_S * NS_PER_S
     return None
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 from loki_py.api.forms import Form
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import ValidationFailed
 from loki_py.model.labels import quote
 from loki_py.querier.requests import InstantRequest, MetadataRequest, RangeRequest
 
-NS_PER_S = 1_000_000_000
 LIMIT_DEFAULT = 100
 SINCE_DEFAULT_NS = 3_600 * NS_PER_S
 POINTS_MAX = 11_000

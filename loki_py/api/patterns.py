@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from loki_py.api.answers import Answer, Asked
 from loki_py.api.encode import encode_json
 from loki_py.api.params import parse_range
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import RequestRejected
 from loki_py.patterns.querier import PatternQuerier
 from loki_py.querier.selectors import matcher_groups
 from loki_py.runtime.clock import Clock
-
-_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class PatternRoutes:
             {
                 "pattern": each.pattern,
                 "level": each.level,
-                "samples": [(at // _NS_PER_S, count) for at, count in each.samples],
+                "samples": [(at // NS_PER_S, count) for at, count in each.samples],
             }
             for each in found.patterns
         ]

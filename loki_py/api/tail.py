@@ -20,11 +20,12 @@ from loki_py.api.context import ApiContext
 from loki_py.api.errors import TEXT_HEADERS, failure_of
 from loki_py.api.forms import Form, parse_form
 from loki_py.api.gate import admit, tell
-from loki_py.api.params import NS_PER_S, parse_bounds, parse_integer, parse_limit
+from loki_py.api.params import parse_bounds, parse_integer, parse_limit
 from loki_py.api.push_answers import Scope, Send
 from loki_py.api.query import wants_categories
 from loki_py.api.routes import GET_POST, Route
 from loki_py.api.tail_encode import encode_frame, encode_legacy_frame
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import AccessDenied, ClientGone, ValidationFailed
 from loki_py.querier.tail import TailEnded, TailFrame, TailRequest
 from loki_py.runtime.logs import logger_of

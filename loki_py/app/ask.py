@@ -10,7 +10,6 @@ from urllib.parse import quote
 import msgspec
 
 from loki_py.app.http_client import QUERY, QUERY_RANGE, Answering
-from loki_py.app.moments import NS_PER_S
 from loki_py.app.printing import (
     Labels,
     Look,
@@ -24,6 +23,7 @@ from loki_py.app.printing import (
 )
 from loki_py.client.answers import Rows, decode_rows
 from loki_py.client.paging import Page, pages
+from loki_py.config.units import NS_PER_S
 
 Params: TypeAlias = list[tuple[str, str]]
 

@@ -15,6 +15,7 @@ from loki_py.app.membership import DistributorMembership, IngesterMembership
 from loki_py.app.ring_views import DistributorRingView, IngesterRingView
 from loki_py.app.targets import Role
 from loki_py.config.schema import Config
+from loki_py.config.units import NS_PER_S
 from loki_py.distributor.next_owners import NextOwners
 from loki_py.distributor.rate_limits import RateLimiter
 from loki_py.distributor.replicated import ReplicatedSink, ReplicationMetrics
@@ -37,8 +38,6 @@ from loki_py.transport.transfer_metrics import CountedTarget, TransferMetrics
 
 if TYPE_CHECKING:
     from loki_py.transport.pool import IngesterPool
-
-_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +175,7 @@ class Cluster:
             self._ring,
             lifecycler,
             ingester,
-            index_s=index_ns / _NS_PER_S,
+            index_s=index_ns / NS_PER_S,
             successors=self._successors(lifecycler),
         )
 

@@ -3,9 +3,7 @@
 import re
 from datetime import UTC, datetime, tzinfo
 
-from loki_py.config.units import parse_duration_ns
-
-NS_PER_S = 1_000_000_000
+from loki_py.config.units import NS_PER_S, parse_duration_ns
 
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)"

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TextIO
 
 from loki_py.app.ask import Asker, IsMetric, LogAsk, print_lines
-from loki_py.app.moments import NS_PER_S
 from loki_py.app.printing import lines_of, rows_of
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import LokiError
 
 

@@ -19,6 +19,7 @@ from loki_py.app.options import (
     has_colours,
     zone_of,
 )
+from loki_py.config.units import NS_PER_S
 
 if TYPE_CHECKING:
     from loki_py.app.ask import LogAsk
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 DEFAULT, RAW, JSONL = OUTPUTS = ("default", "raw", "jsonl")
 DELAY_S_MAX = 5
 LIMIT_MAX = 5_000
-NS_PER_S = 1_000_000_000
 ALL = sys.maxsize
 
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="A LogQL query.")]

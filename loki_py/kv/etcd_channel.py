@@ -14,13 +14,13 @@ import grpc
 from aetcd import rpc
 
 from loki_py.config.ring_schema import EtcdConfig
+from loki_py.config.units import NS_PER_S
 from loki_py.kv.abc import KvUnavailable
 
 Answer = TypeVar("Answer")
 Metadata = tuple[tuple[str, str], ...]
 
 MESSAGE_BYTES_MAX = 64 << 20
-_NS_PER_S = 1_000_000_000
 # Pings find a server that is stopped or cut off, of whom TCP says nothing. etcd
 # refuses pings that come more often than every 5 s. The least pause between two
 # tries to connect is also how long one try may take, TLS and all.
@@ -49,7 +49,7 @@ class EtcdSettings:
     """
 
     endpoints: tuple[str, ...]
-    call_ns_max: int = 5 * _NS_PER_S
+    call_ns_max: int = 5 * NS_PER_S
     tls_enabled: bool = False
     tls_ca_path: str = ""
     tls_cert_path: str = ""
@@ -84,7 +84,7 @@ class EtcdChannel:
     def __init__(self, settings: EtcdSettings) -> None:
         assert settings.endpoints
         self.settings = settings
-        self.call_s_max = settings.call_ns_max / _NS_PER_S
+        self.call_s_max = settings.call_ns_max / NS_PER_S
         self._next = 0
         self._channel: Any = None
         self._metadata: Metadata | None = None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
+from loki_py.config.units import NS_PER_S
 from loki_py.kv.abc import (
     KvChange,
     KvEntry,
@@ -17,8 +18,6 @@ from loki_py.runtime.clock import Clock
 
 HISTORY_MAX = 10_000
 """Changes kept for watches that start in the past."""
-
-_NS_PER_S = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -129,7 +128,7 @@ class MemoryKv:
         """Return a lease number never used before."""
         await self._answer()
         self._lease_last += 1
-        ttl_ns = ttl_s * _NS_PER_S
+        ttl_ns = ttl_s * NS_PER_S
         ends_ns = self._clock.monotonic_ns() + ttl_ns
         self._leases[self._lease_last] = _Lease(ttl_ns, ends_ns)
         return self._lease_last

@@ -19,6 +19,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import Unavailable
 from loki_py.model.batch import EntryBatch
 from loki_py.model.matchers import Matcher
@@ -63,7 +64,6 @@ WRITES_MAX = 8
 TICK_S = 10.0
 STOP_S_MAX = 10.0
 DETECTED_LEVEL = "detected_level"
-_NS_PER_S = 1_000_000_000
 
 _log = logger_of("patterns")
 
@@ -246,7 +246,7 @@ class PatternService:
 
     def _lines_allowed(self) -> int:
         now_ns = self._clock.monotonic_ns()
-        earned = (now_ns - self._credit_ns) / _NS_PER_S * LINES_PER_SECOND
+        earned = (now_ns - self._credit_ns) / NS_PER_S * LINES_PER_SECOND
         overdrawn, self._overdrawn = self._overdrawn, 0.0
         self._credit = min(self._credit + earned, LINES_BURST) - overdrawn
         self._credit_ns = now_ns

@@ -6,8 +6,9 @@ would be made at every start.
 Pure: values in, bytes out.
 """
 
+from loki_py.config.units import NS_PER_S
+
 _VARINT, _BYTES = 0, 2
-_NS_PER_S = 1_000_000_000
 _RETRY_INFO_TYPE = b"type.googleapis.com/google.rpc.RetryInfo"
 
 
@@ -24,7 +25,7 @@ def encode_status(
     status = _number(1, code) + _bytes(2, text.encode())
     if retry_after_ns is None:
         return status
-    seconds, nanoseconds = divmod(retry_after_ns, _NS_PER_S)
+    seconds, nanoseconds = divmod(retry_after_ns, NS_PER_S)
     duration = _number(1, seconds) + _number(2, nanoseconds)
     info = _bytes(1, duration)
     return status + _bytes(3, _bytes(1, _RETRY_INFO_TYPE) + _bytes(2, info))

@@ -21,6 +21,7 @@ import pyarrow as pa
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
+from loki_py.config.units import NS_PER_S
 from loki_py.errors import ValidationFailed
 from loki_py.model.batch import EntryBatch, Rows, Timestamps
 from loki_py.model.labels import LabelSet
@@ -39,8 +40,7 @@ ENTRIES_MAX = 2_000_000
 METADATA_ROUNDS_MAX = 64
 """Pairs an entry may have before it is read one by one."""
 
-_NS_PER_S = 1_000_000_000
-_SECONDS_MAX = 2**63 // _NS_PER_S - 1
+_SECONDS_MAX = 2**63 // NS_PER_S - 1
 _TIMESTAMP, _LINE, _PAIR = 0x0A, 0x12, 0x1A
 _SECONDS, _NANOS = 0x08, 0x10
 _NAME, _VALUE = 0x0A, 0x12
@@ -133,7 +133,7 @@ class ProtoDecoder:
         times = [item.Timestamp for item in read]
         if any(abs(time.seconds) > _SECONDS_MAX for time in times):
             raise ValidationFailed("proto: timestamp out of range")
-        stamps = [time.seconds * _NS_PER_S + time.nanos for time in times]
+        stamps = [time.seconds * NS_PER_S + time.nanos for time in times]
         counts = [len(item.Pair) for item in read]
         pairs = [pair for item in read for pair in item.Pair]
         return (
@@ -179,8 +179,8 @@ def _parsed_labels(key: bytes) -> LabelSet:
 
 def _scan(scanner: Scanner, start: Rows, end: Rows) -> _Found:
     found = usual_entries(scanner, start, end)
-    good = found.usual & (found.nanos < _NS_PER_S)
-    timestamp_ns = found.seconds * _NS_PER_S + found.nanos
+    good = found.usual & (found.nanos < NS_PER_S)
+    timestamp_ns = found.seconds * NS_PER_S + found.nanos
     line_start, line_end = found.line.start, found.line.end
     other = (~good).nonzero()[0]
     if len(other):
@@ -206,8 +206,8 @@ def _scan_other(scanner: Scanner, start: Rows, end: Rows) -> _Found:
     has_nanos = scanner.has_tag(after, _NANOS, end=outer.end)
     nanos, after_nanos, whole = scanner.varint(after + 1, end=outer.end)
     good &= np.where(has_nanos, whole & (after_nanos == outer.end), after == outer.end)
-    good &= ~has_nanos | (nanos < _NS_PER_S)
-    timestamp_ns = np.where(good, seconds, 0) * _NS_PER_S
+    good &= ~has_nanos | (nanos < NS_PER_S)
+    timestamp_ns = np.where(good, seconds, 0) * NS_PER_S
     timestamp_ns += np.where(good & has_nanos, nanos, 0)
 
     has_line = scanner.has_tag(outer.end, _LINE, end=end)
