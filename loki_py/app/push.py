@@ -15,10 +15,10 @@ import msgspec
 
 from loki_py.app.http_client import LokiClient
 from loki_py.app.stamps import BatchSize, LineClock, cut
+from loki_py.client.bodies import JSON_HEADERS, PUSH
 from loki_py.client.connection import RequestFailed
 from loki_py.errors import ValidationFailed
 
-PUSH = "/loki/api/v1/push"
 READ_BYTES = 1 << 20
 NOBODY_MAY = {401, 403}
 """What is answered so is answered so for every push."""
@@ -106,7 +106,7 @@ class Pusher:
         values = list(zip(map(str, stamps), texts, strict=True))
         body = msgspec.json.encode(Push([PushedStream(dict(source.labels), values)]))
         try:
-            self.client.post(PUSH, body, {"Content-Type": "application/json"})
+            self.client.post(PUSH, body, JSON_HEADERS)
         except RequestFailed as error:
             if error.status in NOBODY_MAY or not 400 <= error.status < 429:
                 raise

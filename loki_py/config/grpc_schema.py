@@ -5,9 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from loki_py.config.sections import PositiveNs, Section, SizeBytes
-from loki_py.config.units import NS_PER_S
-
-MIB = 1 << 20
+from loki_py.config.units import MIB, NS_PER_S
 
 
 class GrpcServerTlsConfig(Section):

@@ -27,9 +27,8 @@ from loki_py.config.sections import (
 )
 from loki_py.config.security_schema import HttpTlsConfig, SecurityConfig
 from loki_py.config.storage_schema import ChunkStoreConfig, StorageConfig
-from loki_py.config.units import NS_PER_S
+from loki_py.config.units import MIB, NS_PER_S
 
-MIB = 1 << 20
 MINUTE_NS = 60 * NS_PER_S
 HOUR_NS = 60 * MINUTE_NS
 

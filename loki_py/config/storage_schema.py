@@ -6,9 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PlainSerializer, SecretStr, model_validator
 
 from loki_py.config.sections import Count, DurationNs, PositiveNs, Section, SizeBytes
-from loki_py.config.units import NS_PER_S
+from loki_py.config.units import MIB, NS_PER_S
 
-MIB = 1 << 20
 MS_NS = 1_000_000
 
 

@@ -8,6 +8,7 @@ import re
 from datetime import UTC, date, datetime
 
 NS_PER_S = 1_000_000_000
+MIB = 1 << 20
 
 _DURATION_NS = {
     "ns": 1,
