@@ -79,7 +79,9 @@ class CellBook:
         """Return whether what was found is counted already and comes to few cells."""
         sought: list[tuple[_Key, int | None]] = [(_files_key(held), None)]
         for number, pieces in held.heads:
-            sought.append((("head", held.tenant, number), sum(map(len, pieces))))
+            rows = sum(map(len, pieces))
+            if rows:
+                sought.append((("head", held.tenant, number), rows))
         cells_count = 0
         with self._lock:
             for key, rows in sought:

@@ -112,6 +112,16 @@ async def test_cells_are_known_to_be_counted_until_more_comes(tmp_path, monkeypa
     assert counted == [False, True, False, True, False, True, False, False]
 
 
+async def test_heads_without_entries_need_no_counting(tmp_path):
+    async with started(tmp_path) as ingester:
+        await ingester.push("t", batch_of(ROWS))
+        await ingester.flush()
+        await told(ingester)
+        await ingester.push("other", batch_of(ROWS))
+
+        assert (await ingester.select("t", ALL)).cells_counted
+
+
 async def test_file_of_few_rows_has_long_slices(tmp_path):
     """What is kept is little against what it is about, and comes to the same."""
     async with started(tmp_path) as ingester:
