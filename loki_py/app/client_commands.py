@@ -42,7 +42,9 @@ def add_to(app: typer.Typer) -> None:
 def instant_query(
     logql: Annotated[str, typer.Argument(metavar="QUERY", help="A metric query.")],
     *,
-    limit: Annotated[int, typer.Option(min=1)] = 30,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Sent along; samples are not limited by it.")
+    ] = 30,
     now: Annotated[str, typer.Option("--now", help="RFC 3339 or unix time.")] = "",
     timezone: Timezone = "Local",
     coloured: Coloured = False,
@@ -78,7 +80,10 @@ def series(
     ] = None,
     *,
     span: Span,
-    analyze_labels: Annotated[bool, typer.Option("--analyze-labels")] = False,
+    analyze_labels: Annotated[
+        bool,
+        typer.Option("--analyze-labels", help="Count each label's values instead."),
+    ] = False,
     quiet: Quiet = False,
     connection: Connection,
 ) -> None:
@@ -111,8 +116,12 @@ def push(
     timestamp_format: Annotated[
         str, typer.Option(help="Of strptime; RFC 3339 or unix time if not given.")
     ] = "",
-    batch_lines: Annotated[int, typer.Option(min=1)] = 5_000,
-    batch_bytes: Annotated[int, typer.Option(min=1)] = 1 << 20,
+    batch_lines: Annotated[
+        int, typer.Option(min=1, help="Lines of one request at most.")
+    ] = 5_000,
+    batch_bytes: Annotated[
+        int, typer.Option(min=1, help="Bytes of them; a longer line goes alone.")
+    ] = 1 << 20,
     quiet: Quiet = False,
     connection: Connection,
 ) -> None:

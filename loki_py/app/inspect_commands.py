@@ -18,10 +18,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+File = Annotated[
+    Path,
+    typer.Argument(
+        exists=True, dir_okay=False, readable=True, help="Below a data directory."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-
-
 Check = Annotated[
     bool, typer.Option("--check", help="Read everything and compare checksums.")
 ]

@@ -24,6 +24,18 @@ def test_every_command_has_a_row():
     assert named == set(commands())
 
 
+def test_every_option_says_what_it_does():
+    silent = {
+        f"{command.name} {parameter.opts[0]}"
+        for group in (commands(), commands()["inspect"].commands)
+        for command in group.values()
+        for parameter in command.params
+        if not parameter.help
+    }
+
+    assert silent == set()
+
+
 def test_every_option_that_is_named_is_taken():
     known = {
         name
