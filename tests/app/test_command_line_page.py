@@ -30,7 +30,7 @@ def test_every_option_says_what_it_does():
         for group in (commands(), commands()["inspect"].commands)
         for command in group.values()
         for parameter in command.params
-        if not parameter.help
+        if not (parameter.help or getattr(parameter, "hidden", False))
     }
 
     assert silent == set()
