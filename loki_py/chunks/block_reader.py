@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from loki_py.chunks import blocks
 from loki_py.chunks.block_parts import BlockPart, Selections, TenantExtent, parts_of
+from loki_py.chunks.block_times import BlockTimes
 from loki_py.chunks.blocks import BlockFileHeader, FrameKind
 from loki_py.chunks.line_checks import LineChecks
 from loki_py.chunks.line_runs import CUT_RUNS_MAX, LineRuns
@@ -37,17 +38,9 @@ _OFFSET_COLUMNS = {
     FrameKind.LINES: "lines_offset",
 }
 _BLOCK_NUMBERS = [
-    "timestamps_offset",
-    "metadata_offset",
-    "lines_offset",
-    "rows",
-    "line_bytes",
-    "metadata_bytes",
-    "min_ns",
-    "max_ns",
-    "has_rest",
-    "lines_head_bytes",
-    "lines_head_crc",
+    name
+    for name in blocks.BLOCKS_SCHEMA.names
+    if name not in {"tenant", "metadata_names"}
 ]
 
 
@@ -86,6 +79,7 @@ class BlockFile:
         self._block_starts = block_starts
         self._streams: dict[str, Sequence[LabelSet]] = {}
         self._selections = Selections()
+        self.times = BlockTimes(buffer)
         self.line_kinds = unknown_kinds(len(runs))
 
     @classmethod
@@ -288,25 +282,30 @@ class BlockFile:
             rest,
         )
 
-    def times(
+    def time_runs(
         self, part: BlockPart, columns: Columns
-    ) -> "tuple[StreamIndex, _Ints, _Ints, Timestamps] | None":
-        """Return the part's runs as `TimeRuns` has them; None where there is metadata.
+    ) -> tuple[StreamIndex, _Ints, _Ints] | None:
+        """Return the part's runs as `TimeRuns` has them, rows being those of `times`.
+
+        None where there is metadata, or times do not lie as they are used.
 
         Raises: BadChecksum.
         """
-        if self._metadata_wanted(part.block, columns):
+        block, start = part.block, self.times.first(part.block)
+        if self._metadata_wanted(block, columns):
             return None
-        timestamp_ns = self._timestamps(part.block)
-        stream, first, last = (
-            part.runs.stream,
-            part.row_first,
-            part.row_first + part.rows,
-        )
+        if start is None:
+            start = self.times.note(block, self._timestamps(block))
+        else:
+            offset = int(self._blocks["timestamps_offset"][block])
+            self._payload(FrameKind.TIMESTAMPS, offset)
+        if start is None:
+            return None
+        first = part.row_first + start
+        runs = part.runs.stream, first, first + part.rows
         if part.is_cut:
-            times = part.start_ns, part.end_ns
-            return *cut_runs(stream, first, last, timestamp_ns, *times), timestamp_ns
-        return stream, first, last, timestamp_ns
+            return cut_runs(*runs, self.times.all, part.start_ns, part.end_ns)
+        return runs
 
     def _timestamps(self, block: int) -> Timestamps:
         timestamps = self._section(FrameKind.TIMESTAMPS, block)

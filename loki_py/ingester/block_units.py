@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loki_py.chunks.block_parts import BlockPart
-from loki_py.chunks.joined_runs import joined_runs
 from loki_py.chunks.line_runs import LineRuns
 from loki_py.errors import CorruptData, DataUnreadable
 from loki_py.ingester.block_search import searched
@@ -29,6 +28,8 @@ from loki_py.model.scan import (
 )
 from loki_py.model.shares import Share, ShareableUnit, UnitShare
 from loki_py.model.unit_group import UnitGroup
+
+_Ints = npt.NDArray[np.int64]
 
 UNIT_LINE_BYTES = 16 << 20
 """Lines that one unit has at most, unless a single block has more."""
@@ -145,18 +146,14 @@ class BlockUnit(TimedUnit):
         self, columns: Columns, stats: ReadStats
     ) -> Sequence[TimeRuns] | None:
         """Return the runs of the block, times lying in the mapped file."""
+        return _read_times([self], columns, stats)
+
+    def time_runs(self, columns: Columns) -> tuple[StreamIndex, _Ints, _Ints] | None:
+        """Return the runs of the block as its file has them."""
         try:
-            found = self.local.file.times(self.part, columns)
+            return self.local.file.time_runs(self.part, columns)
         except CorruptData as error:
             raise self._unreadable(error) from error
-        if found is None:
-            return None
-        stream, first, last, timestamp_ns = found
-        rows = int((last - first).sum())
-        stats.block_rows += rows
-        self.store.note_read(8 * rows)
-        numbers = self.local_of_position[stream]
-        return [TimeRuns(self.wanted.streams, numbers, first, last, timestamp_ns)]
 
     def _unreadable(self, error: CorruptData) -> DataUnreadable:
         return DataUnreadable(
@@ -212,15 +209,26 @@ class BlockGroup(UnitGroup[BlockUnit], LargeUnit, ShareableUnit, TimedUnit):
         self, columns: Columns, stats: ReadStats
     ) -> Sequence[TimeRuns] | None:
         """Return the runs of all blocks."""
-        own = ReadStats()
-        found: list[TimeRuns] = []
-        for unit in self.units:
-            runs = unit.read_times(columns, own)
-            if runs is None:
-                return None
-            found += runs
-        stats.add(own)
-        return joined_runs(found, self.units[0].local.file.buffer)
+        return _read_times(self.units, columns, stats)
+
+
+def _read_times(
+    units: Sequence[BlockUnit], columns: Columns, stats: ReadStats
+) -> Sequence[TimeRuns] | None:
+    """Return the wanted runs of blocks of one file."""
+    found = []
+    for unit in units:
+        runs = unit.time_runs(columns)
+        if runs is None:
+            return None
+        found.append(runs)
+    stream, first, last = map(np.concatenate, zip(*found, strict=True))
+    rows = int((last - first).sum())
+    stats.block_rows += rows
+    of = units[0]
+    of.store.note_read(8 * rows)
+    numbers = of.local_of_position[stream]
+    return [TimeRuns(of.streams, numbers, first, last, of.local.file.times.all)]
 
 
 def _read(

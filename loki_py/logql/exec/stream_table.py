@@ -1,6 +1,6 @@
 """The label sets of a source as columns."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -32,10 +32,13 @@ class StreamTable:
     def column(self, name: str) -> pl.Series | None:
         """Return the label's value by stream, null where missing; None if nowhere."""
         if name not in self._columns:
-            values = [self.streams[i].as_dict.get(name) for i in range(self.count)]
+            values = self._values(name)
             found = any(value is not None for value in values)
             self._columns[name] = pl.Series(name, values, pl.String) if found else None
         return self._columns[name]
+
+    def _values(self, name: str) -> list[str | None]:
+        return [each.as_dict.get(name) for each in self.streams[: self.count]]
 
     def has(self, name: str) -> Mask | None:
         """Return bool by stream, true where it has the label; None if nowhere."""
@@ -49,19 +52,19 @@ class StreamTable:
     def codes(self, names: tuple[str, ...]) -> tuple[Rows, int]:
         """Return a code by stream, equal where all the named labels are equal."""
         if names not in self._codes:
-            ids: dict[Hashable, int] = {}
             keys = self._keys(names)
-            codes = np.array([ids.setdefault(key, len(ids)) for key in keys], np.int64)
+            ids = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+            codes = np.fromiter(map(ids.__getitem__, keys), np.int64, self.count)
             self._codes[names] = codes, max(len(ids), 1)
         return self._codes[names]
 
-    def _keys(self, names: tuple[str, ...]) -> Iterable[Hashable]:
+    def _keys(self, names: tuple[str, ...]) -> Sequence[Hashable]:
         """Return by stream what is equal where all the named labels are."""
+        if len(names) == 1:
+            return self._values(names[0])
         if not set(self.names()).difference(names):
             return self.streams[: self.count]
-        columns = [self.column(name) for name in names]
-        present = [column.to_list() for column in columns if column is not None]
-        return zip(*present, strict=True) if present else [()] * self.count
+        return list(zip(*map(self._values, names), strict=True)) or [()] * self.count
 
     def groups(
         self, names: tuple[str, ...], stream: StreamIndex
@@ -70,8 +73,9 @@ class StreamTable:
         codes, count = self.codes(names)
         if names not in self._groups:
             labels: list[Labels] = [()] * count
-            found, first = np.unique(codes, return_index=True)
-            for code, i in zip(found.tolist(), first.tolist(), strict=True):
+            stream_of = np.zeros(count, np.int64)
+            stream_of[codes] = np.arange(self.count)
+            for code, i in enumerate(stream_of.tolist() if self.count else ()):
                 pairs = self.streams[i].as_dict
                 labels[code] = tuple(sorted((n, pairs[n]) for n in names if n in pairs))
             self._groups[names] = labels
