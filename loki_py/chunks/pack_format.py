@@ -26,16 +26,14 @@ import polars as pl
 import pyarrow as pa
 
 from loki_py.encoding.checksum import crc32c
+from loki_py.encoding.parquet_names import PARQUET_MAGIC
 from loki_py.errors import BadChecksum, BadMagic, CorruptData, TruncatedData
 from loki_py.model.batch import REST_TYPE
 
 FORMAT_VERSION = 1
-PARQUET_MAGIC = b"PAR1"
 CHECKS_MAGIC = b"lokichk1"
 
 KEY_VERSION = b"loki_py.pack.version"
-KEY_TENANT = b"loki_py.tenant"
-KEY_WRITER = b"loki_py.writer"
 KEY_CHUNKS = b"loki_py.chunks"
 KEY_ROW_GROUPS = b"loki_py.row_groups"
 

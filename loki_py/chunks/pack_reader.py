@@ -21,6 +21,7 @@ from loki_py.chunks import pack_format
 from loki_py.chunks.row_selection import RowSelection, select_rows
 from loki_py.chunks.sparse import SparseFile
 from loki_py.chunks.tables import table_of_text
+from loki_py.encoding.parquet_names import KEY_TENANT, KEY_WRITER, PARQUET_MAGIC
 from loki_py.errors import BadMagic, CorruptData, TruncatedData, UnknownVersion
 from loki_py.model.batch import EntryBatch, StreamIndex, Timestamps
 from loki_py.model.chunk_refs import CHUNK_COLUMNS
@@ -87,8 +88,8 @@ class PackFooter:
         if version != str(pack_format.FORMAT_VERSION):
             known = pack_format.FORMAT_VERSION
             raise UnknownVersion(f"pack has version {version}; known is {known}")
-        self.tenant = values[pack_format.KEY_TENANT].decode()
-        self.writer = values[pack_format.KEY_WRITER].decode()
+        self.tenant = values[KEY_TENANT].decode()
+        self.writer = values[KEY_WRITER].decode()
         self.row_groups = table_of_text(
             values[pack_format.KEY_ROW_GROUPS], pack_format.ROW_GROUP_COLUMNS
         )
@@ -254,7 +255,7 @@ class Pack:
         Raises: CorruptData.
         """
         magic = bytes(buffer.slice(0, min(len(buffer), 4)))
-        if magic != pack_format.PARQUET_MAGIC:
+        if magic != PARQUET_MAGIC:
             raise BadMagic(f"pack starts with {magic!r}, not PAR1")
         return cls(PackFooter.decode(buffer, object_bytes=len(buffer)), buffer)
 
@@ -345,7 +346,7 @@ def _whole(column: "pa.ChunkedArray") -> "pa.Array":
 
 def _parquet_metadata_of(footer: "pa.Buffer") -> "pq.FileMetaData":
     sink = pa.BufferOutputStream()
-    sink.write(pack_format.PARQUET_MAGIC)
+    sink.write(PARQUET_MAGIC)
     sink.write(footer)
     try:
         return pq.read_metadata(pa.BufferReader(sink.getvalue()))

@@ -20,6 +20,7 @@ from loki_py.chunks import pack_format
 from loki_py.chunks.chunk_list import ChunkList
 from loki_py.chunks.tables import text_of_table
 from loki_py.encoding.checksum import crc32c
+from loki_py.encoding.parquet_names import KEY_TENANT, KEY_WRITER
 from loki_py.model.batch import (
     METADATA_COLUMNS_MAX,
     EntryBatch,
@@ -151,8 +152,8 @@ class PackWriter:
         parquet.add_key_value_metadata(
             {
                 pack_format.KEY_VERSION: str(pack_format.FORMAT_VERSION),
-                pack_format.KEY_TENANT: self._tenant,
-                pack_format.KEY_WRITER: self._writer,
+                KEY_TENANT: self._tenant,
+                KEY_WRITER: self._writer,
                 pack_format.KEY_CHUNKS: text_of_table(chunks),
                 pack_format.KEY_ROW_GROUPS: text_of_table(row_groups),
             }

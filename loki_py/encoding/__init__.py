@@ -1,5 +1,5 @@
 """What every format of ours is made of.
 
-Reading order: `checksum`, `decbuf`, `framing`, `parquet_check`; `compression` for
-the bodies of others.
+Reading order: `checksum`, `decbuf`, `framing`, `parquet_names`, `parquet_check`;
+`compression` for the bodies of others.
 """

@@ -16,9 +16,9 @@ import struct
 import pyarrow as pa
 
 from loki_py.encoding.checksum import crc32c
+from loki_py.encoding.parquet_names import PARQUET_MAGIC
 from loki_py.errors import BadChecksum, BadMagic, TruncatedData
 
-PARQUET_MAGIC = b"PAR1"
 _CHECK = struct.Struct("<I8s")
 _FOOTER_END = struct.Struct("<I4s")
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loki_py.encoding.parquet_check import verify, with_check
+from loki_py.encoding.parquet_names import KEY_TENANT, KEY_WRITER
 from loki_py.errors import CorruptData, UnknownVersion
 from loki_py.model.chunk_refs import CHUNK_COLUMNS
 
@@ -25,8 +26,6 @@ CHECK_MAGIC = b"lokiidx1"
 WHAT = "index file"
 
 KEY_VERSION = b"loki_py.index.version"
-KEY_TENANT = b"loki_py.tenant"
-KEY_WRITER = b"loki_py.writer"
 KEY_REPLACES = b"loki_py.replaces"
 
 ZSTD_LEVEL = 3

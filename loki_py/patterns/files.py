@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loki_py.encoding.parquet_check import verify, with_check
+from loki_py.encoding.parquet_names import KEY_TENANT, KEY_WRITER
 from loki_py.errors import CorruptData, UnknownVersion
 from loki_py.model.pattern_rows import SCHEMA, PatternRows, check_rows
 
@@ -22,8 +23,6 @@ FILE_BYTES_MAX = 64 << 20
 """A larger object is none of ours."""
 
 KEY_VERSION = b"loki_py.patterns.version"
-KEY_TENANT = b"loki_py.tenant"
-KEY_WRITER = b"loki_py.writer"
 
 ZSTD_LEVEL = 3
 WHAT = "pattern file"
