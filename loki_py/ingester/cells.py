@@ -29,7 +29,7 @@ ROWS_PER_CELL = 16
 BATCH_ROWS_MIN = 4_096
 """Smaller pieces of a head are put together before they are looked at."""
 
-CELLS_AT_ONCE_MAX = 20_000
+CELLS_AT_ONCE_MAX = 100_000
 """Cells that are looked through on the event loop: a thread is dearer."""
 
 _Key = tuple[str, str, int | tuple[int, ...]]

@@ -102,32 +102,44 @@ class ReadCalls:
         )
         if not found.units and not asked.survey:
             return encode_message(told)
-        (told.evaluated, message), cells = await self._evaluated_and_cells(asked, found)
-        told.digests = KIND
-        told.cells = -1 if cells is None else len(cells)
-        told.shift = 0 if cells is None else cells.shift
         if asked.survey:
+            cells = await self._cells_of(asked, found)
+            _tell_cells(told, cells)
             texts = encode_labels(found.streams)
             told.tables = [len(texts)]
             return encode_message(told, [texts, *cells_behind(cells)])
+        evaluated, described = await self._evaluated_and_described(asked, found, told)
+        told.evaluated, message = evaluated
         told.evaluated_bytes = len(message)
         told.evaluates = wire.PLANS
         streams = found.units[0].streams
         told.session = self.sessions.open(asked.tenant, scan, found.units, streams)
-        told.tables, told.units, payload = describe_units(found.units)
-        return encode_message(told, [message, *payload, *cells_behind(cells)])
+        return encode_message(told, [message, *described])
 
-    async def _evaluated_and_cells(
-        self, asked: wire.SelectAsked, found: Selection
-    ) -> tuple[tuple[int, bytes], Cells | None]:
-        """Return both; where one fails, the other has ended too."""
+    async def _evaluated_and_described(
+        self, asked: wire.SelectAsked, found: Selection, told: wire.SelectAnswered
+    ) -> tuple[tuple[int, bytes], Sequence[bytes]]:
+        """Return what came of units, and what tells of them, the latter meanwhile.
+
+        Where one fails, the other has ended too.
+        """
         try:
             async with asyncio.TaskGroup() as group:
+                # In this order: threads are at work when units are described.
                 evaluated = group.create_task(self._evaluated(asked, found.units))
-                cells = group.create_task(self._cells_of(asked, found))
+                described = group.create_task(self._described(asked, found, told))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return evaluated.result(), cells.result()
+        return evaluated.result(), described.result()
+
+    async def _described(
+        self, asked: wire.SelectAsked, found: Selection, told: wire.SelectAnswered
+    ) -> Sequence[bytes]:
+        """Return units and cells as they lie behind the header, which tells of them."""
+        told.tables, told.units, payload = describe_units(found.units)
+        cells = await self._cells_of(asked, found)
+        _tell_cells(told, cells)
+        return [*payload, *cells_behind(cells)]
 
     async def _cells_of(
         self, asked: wire.SelectAsked, found: Selection
@@ -257,6 +269,12 @@ class ReadCalls:
         return await loop.run_in_executor(
             self._pool, session.shared, share, key, self._distinct
         )
+
+
+def _tell_cells(told: wire.SelectAnswered, cells: Cells | None) -> None:
+    told.digests = KIND
+    told.cells = -1 if cells is None else len(cells)
+    told.shift = 0 if cells is None else cells.shift
 
 
 def _cells_of(found: Selection) -> Cells | None:

@@ -13,6 +13,7 @@ from loki_py.logql.plan import LogPlan
 from loki_py.logql.question import LeafQuestion, Question
 from loki_py.model.batch import concat
 from loki_py.model.scan import BatchUnit
+from loki_py.querier import replicated
 from loki_py.querier.executor import QueryExecutor
 from loki_py.querier.likeness import WAIT_NS_MAX, WAIT_NS_MIN, Likeness
 from loki_py.querier.merge import merged
@@ -134,6 +135,7 @@ async def expected(text):
 async def test_equal_replicas_are_answered_for_by_one(text, at_once_bytes, monkeypatch):
     """The others only tell what they hold, and nobody is asked a second time."""
     monkeypatch.setattr(remote_units, "ANSWER_AT_ONCE_BYTES", at_once_bytes)
+    monkeypatch.setattr(replicated, "SPARE_S", 60.0)
     async with cluster(ROWS, ROWS, ROWS) as (holders, source):
         answer, _ = await answer_of(source, text)
 
