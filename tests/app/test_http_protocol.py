@@ -61,6 +61,10 @@ class FakeTransport:
         pass
 
 
+async def answer_nothing(_scope, _receive, _send):
+    """Stand in for an application: no test here gets as far."""
+
+
 @pytest.fixture
 def loop():
     return FakeLoop()
@@ -74,7 +78,7 @@ def transport():
 @pytest.fixture
 def protocol(loop, transport):
     config = uvicorn.Config(
-        lambda: None, log_config=None, lifespan="off", timeout_keep_alive=IDLE_S
+        answer_nothing, log_config=None, lifespan="off", timeout_keep_alive=IDLE_S
     )
     config.load()
     protocol = HttpProtocol(
@@ -88,7 +92,8 @@ def protocol(loop, transport):
     return protocol
 
 
-def test_connection_without_a_request_is_given_up(protocol, loop, transport):
+@pytest.mark.usefixtures("protocol")
+def test_connection_without_a_request_is_given_up(loop, transport):
     assert [timer.seconds for timer in loop.pending] == [IDLE_S]
     loop.fire()
 
@@ -121,7 +126,7 @@ def test_client_is_not_to_blame_while_we_read_nothing(protocol, loop, transport)
 
 
 def test_answer_that_nobody_takes_is_given_up(protocol, loop, transport):
-    protocol.on_message_complete()
+    protocol._end_never()
     protocol.pause_writing()
 
     assert [timer.seconds for timer in loop.pending] == [WRITE_S]
@@ -130,7 +135,7 @@ def test_answer_that_nobody_takes_is_given_up(protocol, loop, transport):
 
 
 def test_answer_that_is_taken_late_is_not_given_up(protocol, loop, transport):
-    protocol.on_message_complete()
+    protocol._end_never()
     protocol.pause_writing()
     protocol.resume_writing()
 
