@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
-from loki_py.errors import BodyTooLarge, ClientGone, Overloaded
+from loki_py.encoding.compression import check_body_bytes
+from loki_py.errors import ClientGone, Overloaded
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -55,13 +56,13 @@ async def read_body(
         Overloaded: as soon as it does not fit beside all other requests.
         ClientGone: the connection closed first.
     """
-    _check(declared, bytes_max)
+    check_body_bytes(declared, bytes_max=bytes_max)
     message = await receive()
     if message["type"] != "http.request":
         raise ClientGone("client closed the connection")
     body: bytes = message.get("body", b"")
     size = len(body)
-    _check(size, bytes_max)
+    check_body_bytes(size, bytes_max=bytes_max)
     holding.add(size)
     if not message.get("more_body"):
         return body
@@ -73,13 +74,6 @@ async def read_body(
         chunk: bytes = message.get("body", b"")
         chunks.append(chunk)
         size += len(chunk)
-        _check(size, bytes_max)
+        check_body_bytes(size, bytes_max=bytes_max)
         holding.add(len(chunk))
     return b"".join(chunks)
-
-
-def _check(size: int, bytes_max: int) -> None:
-    if size > bytes_max:
-        raise BodyTooLarge(
-            f"request body too large: {size} bytes, limit: {bytes_max} bytes"
-        )
