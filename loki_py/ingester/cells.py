@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from loki_py.errors import CorruptData
 from loki_py.ingester.blockstore import LocalFile, TenantPart
 from loki_py.ingester.selection import FIRST_NS, LAST_NS, Wanted
+from loki_py.ingester.stream_table import Refs
 from loki_py.model.batch import EntryBatch, concat
 from loki_py.model.scan import Columns
 from loki_py.wire.cells import SHIFT_MIN, Cells, added, at_most, cells_of, shift_of
@@ -31,6 +33,9 @@ BATCH_ROWS_MIN = 4_096
 
 CELLS_AT_ONCE_MAX = 100_000
 """Cells that are looked through on the event loop: a thread is dearer."""
+
+FEW_STREAMS_MAX = 64
+"""Of so many streams cells are looked up; of more, all cells are looked at."""
 
 _Key = tuple[str, str, int | tuple[int, ...]]
 
@@ -79,9 +84,9 @@ class CellBook:
         """Return whether what was found is counted already and comes to few cells."""
         sought: list[tuple[_Key, int | None]] = [(_files_key(held), None)]
         for number, pieces in held.heads:
-            rows = sum(map(len, pieces))
-            if rows:
-                sought.append((("head", held.tenant, number), rows))
+            counted = sum(map(len, pieces))
+            if counted:
+                sought.append((("head", held.tenant, number), counted))
         cells_count = 0
         with self._lock:
             for key, rows in sought:
@@ -101,7 +106,7 @@ class CellBook:
         for local, part in held.files:
             cells = self._of_file(held.tenant, local)
             parts.append(replace(cells, stream=part.refs[cells.stream]))
-        cells = added(parts)
+        cells = _by_stream(added(parts))
         self._keep(key, len(cells), cells)
         with self._lock:
             former = self._joined.get(held.tenant, key)
@@ -186,19 +191,40 @@ def _wanted_of(cells: Cells, wanted: Wanted, shift: int) -> Cells:
     """Return the cells of wanted streams and times, by position in `wanted`.
 
     Args:
-        cells: by ref.
+        cells: by ref, in its order.
         shift: slices are at least so long.
     """
-    local = wanted.local_of_ref[cells.stream]
-    chosen = local >= 0
-    if not chosen.all():
-        cells, local = cells.take(chosen), local[chosen]
+    if len(wanted.refs) <= FEW_STREAMS_MAX:
+        rows = _rows_of(wanted.refs, cells)
+        cells, local = cells.take(rows), wanted.local_of_ref[cells.stream[rows]]
+    else:
+        local = wanted.local_of_ref[cells.stream]
+        chosen = local >= 0
+        if not chosen.all():
+            cells, local = cells.take(chosen), local[chosen]
     cells = replace(cells, stream=local.astype(np.uint32))
     cells = cells.coarser(max(shift, cells.shift))
     first = wanted.start_ns >> cells.shift
     last = (wanted.end_ns - 1) >> cells.shift
     inside = (cells.slice >= first) & (cells.slice <= last)
     return cells if inside.all() else cells.take(inside)
+
+
+def _by_stream(cells: Cells) -> Cells:
+    """Return the cells in the order of their streams."""
+    stream = cells.stream
+    if (stream[1:] >= stream[:-1]).all():
+        return cells
+    return cells.take(np.argsort(stream, kind="stable"))
+
+
+def _rows_of(refs: Refs, cells: Cells) -> npt.NDArray[np.intp]:
+    """Return where cells of some streams are, in order of the refs."""
+    first = np.searchsorted(cells.stream, refs, "left")
+    counts = np.searchsorted(cells.stream, refs, "right") - first
+    skipped = first - (np.cumsum(counts) - counts)
+    rows: npt.NDArray[np.intp] = np.arange(counts.sum()) + np.repeat(skipped, counts)
+    return rows
 
 
 def _behind(pieces: Sequence[EntryBatch], rows: int) -> list[EntryBatch]:

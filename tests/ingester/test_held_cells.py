@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import replace
 
+import pytest
 from fakes.ingesters import batch_of
 from prometheus_client import CollectorRegistry
 
@@ -135,13 +136,18 @@ async def test_file_of_few_rows_has_long_slices(tmp_path):
     assert listed(cells, selection.streams) == listed(whole, batch_of(ROWS).streams)
 
 
-async def test_only_streams_of_the_scan_have_cells(tmp_path):
+@pytest.mark.parametrize("few_max", [0, 64])
+async def test_only_streams_of_the_scan_have_cells(tmp_path, monkeypatch, few_max):
+    monkeypatch.setattr(cells_module, "FEW_STREAMS_MAX", few_max)
+    monkeypatch.setattr(cells_module, "ROWS_PER_CELL", 1)
     async with started(tmp_path) as ingester:
         await ingester.push("t", batch_of(ROWS))
         only_b = replace(ALL, matchers=(Matcher("app", MatchType.EQUAL, "b"),))
-        found = await told(ingester, only_b)
+        in_head = await told(ingester, only_b)
+    async with started(tmp_path) as ingester:
+        in_file = await told(ingester, only_b)
 
-    assert found == of([row for row in ROWS if row[0] == B])
+    assert in_head == in_file == of([row for row in ROWS if row[0] == B])
 
 
 async def test_only_slices_of_the_scan_have_cells(tmp_path):
