@@ -1,5 +1,7 @@
 """Numbers with units by column: the same as reading them one by one."""
 
+import math
+
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,13 +18,17 @@ PIECES = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.none() | st.lists(PIECES, max_size=8).map("".join), min_size=1))
 def test_plain_durations_are_what_the_parser_reads(texts):
-    """Where the column is sure, the exact parser finds the same number."""
+    """Where the column is sure, the exact parser finds the same nanoseconds.
+
+    It cuts parts of one off; multiplying may have come out just below a whole one.
+    """
     found = scaled_numbers(pl.Series(texts, dtype=pl.String), NS_PER)
     assert found is not None
 
     for text, value, plain in zip(texts, *found, strict=True):
         if plain:
-            assert round(value) == parse_go_duration(text)
+            noise = 1e-3 + 1e-15 * value
+            assert math.floor(value + noise) == parse_go_duration(text)
 
 
 def test_everyday_durations_are_plain():

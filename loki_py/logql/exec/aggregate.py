@@ -29,6 +29,8 @@ def aggregated(node: metric.VectorAggregation, table: Table) -> Table:
     choose = _CHOICES.get(node.function)
     if choose is not None:
         return choose(table, node)
+    # Rounding depends on the order, so that is one that does not depend on storage.
+    table = table.sorted()
     ids: dict[Labels, int] = {}
     group = np.array(
         [

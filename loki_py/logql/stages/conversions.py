@@ -49,8 +49,10 @@ def _spelled(units: dict[str, float]) -> dict[str, float]:
 _SPELLED_SIZES = _spelled(_SIZE_UNITS)
 _SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
 _SIZE_MAX = 2.0**64
-_DURATION_MAX = 2.0**63
-_NOISE_NS = 1e-3
+_DURATION_MAX = 2.0**52
+"""Longer durations, in nanoseconds, need more digits than a product has."""
+
+_NOISE_NS, _NOISE_SHARE = 1e-3, 1e-15
 """What multiplying may add to a whole number of nanoseconds, or take from it."""
 
 _NO_NUMBER = pl.Series([None], dtype=pl.Float64)
@@ -128,7 +130,8 @@ def _all_plain(
 def _rounded_ns(values: Floats) -> Floats:
     """Return whole nanoseconds; what is clearly between two of them is cut off."""
     whole = np.rint(values)
-    return np.where(np.abs(values - whole) < _NOISE_NS, whole, np.floor(values))
+    noise = _NOISE_NS + _NOISE_SHARE * values
+    return np.where(np.abs(values - whole) < noise, whole, np.floor(values))
 
 
 def _converted(
