@@ -29,7 +29,6 @@ class LogStats:
     bytes: int = 0
     groups: int = 0
     syncs: int = 0
-    sync_ns: int = 0
     segments_abandoned: int = 0
 
 
@@ -130,11 +129,9 @@ class SegmentWriter:
             self._file = None
 
     def _sync_now(self, file: SegmentFile) -> None:
-        started_ns = self._monotonic_ns()
         file.sync()
         self._synced_ns = self._monotonic_ns()
         self.stats.syncs += 1
-        self.stats.sync_ns += self._synced_ns - started_ns
 
     def _give_up(self, number: int, error: OSError) -> DurabilityFailed:
         if self._file is not None:
