@@ -65,7 +65,7 @@ def new_server(
         elif scope["method"] not in found.route.methods:
             await _wrong_method(found.route.methods)(scope, receive, send)
         else:
-            await _answer(found, Request(scope, receive), send, context, forms)
+            await _serve(found, Request(scope, receive), send, context, forms)
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -80,7 +80,7 @@ def new_server(
     return with_headers(entry, context.headers)
 
 
-async def _answer(
+async def _serve(
     found: Found,
     request: Request,
     send: Send,
@@ -92,7 +92,7 @@ async def _answer(
     started_ns = context.clock.monotonic_ns()
     sent = Sent()
     with context.metrics.in_flight(request.method, route.name):
-        caller, answer = await _answer_of(found, request, context, forms)
+        caller, answer = await _caller_and_answer(found, request, context, forms)
         status = BROKEN_OFF_STATUS
         try:
             await _response_of(answer)(
@@ -119,7 +119,7 @@ async def _answer(
             )
 
 
-async def _answer_of(
+async def _caller_and_answer(
     found: Found, request: Request, context: ApiContext, forms: BytesInFlight
 ) -> tuple[tuple[Principal, str], Answer]:
     """Return who asked, about which tenant, and the answer, be it a refusal."""
