@@ -284,9 +284,10 @@ class ReplicatedSource(QuestionedSource):
                     if task.done() and not _has_failed(task):
                         found[name] = task.result()
         finally:
-            for task in open_tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if len(found) < len(tasks):
+                for task in open_tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
         return found
 
     def _spare_of(
