@@ -11,7 +11,7 @@ where a read without it is whole, so that asking again does not hit it again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -284,10 +284,7 @@ class ReplicatedSource(QuestionedSource):
                     if task.done() and not _has_failed(task):
                         found[name] = task.result()
         finally:
-            if len(found) < len(tasks):
-                for task in open_tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
         return found
 
     def _spare_of(
@@ -356,6 +353,17 @@ def _note(
         tracker.answer(name)
 
 
+async def _end(tasks: "Collection[asyncio.Future[T]]") -> None:
+    """Have what is still at work come to its end; what failed is known already."""
+    waiting = [task for task in tasks if not task.done()]
+    for task in waiting:
+        task.cancel()
+    if waiting:
+        await asyncio.wait(waiting)
+    for task in tasks:
+        task.cancelled() or task.exception()
+
+
 def _has_failed(task: "asyncio.Future[T]") -> bool:
     return task.exception() is not None
 
@@ -385,9 +393,8 @@ async def _with_cells(found: Selection) -> Selection:
     """Return the selection with its cells at hand."""
     if found.cells is None:
         return found
-    cells = (
-        found.cells(CELLS_MAX)
-        if found.cells_counted
-        else await asyncio.to_thread(found.cells, CELLS_MAX)
-    )
+    if found.cells_counted:
+        cells = found.cells(CELLS_MAX)
+    else:
+        cells = await asyncio.to_thread(found.cells, CELLS_MAX)
     return replace(found, cells=lambda _: cells)
