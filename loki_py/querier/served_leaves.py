@@ -8,6 +8,7 @@ no thread with the queries of this process, which wait for other processes.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from loki_py.logql.exec.range_leaf import RangePartial, joined
@@ -26,8 +27,14 @@ JOINED_ROWS = 50_000
 ROWS_AT_ONCE_MAX = 10_000
 """Rows that are told on the event loop: a thread is dearer."""
 
+QUERIES_KEPT = 128
+"""Texts of queries that need not be parsed again: all shares of one have the same,
+and dashboards ask it every few seconds."""
+
 BYTES_AT_ONCE_MAX = 4 << 20
 """Bytes of which they may be: on the loop nobody waits until they are sent."""
+
+_parsed = lru_cache(maxsize=QUERIES_KEPT)(parse)
 
 
 class ServedLeaves:
@@ -51,7 +58,7 @@ class ServedLeaves:
         Raises: GivenUp, QueryInvalid, DataUnreadable, Unavailable.
         """
         asked = question.question
-        plan = asked.plan(parse(asked.text))
+        plan = asked.plan(_parsed(asked.text))
         leaf = plan.leaves[question.leaf]
         told: _Newest | _Samples = (
             _Newest(plan, leaf, take)
