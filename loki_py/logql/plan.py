@@ -21,7 +21,7 @@ from loki_py.logql.exec.range_plan import (
     windows_of,
     with_pushed_groupings,
 )
-from loki_py.logql.exec.table import Table
+from loki_py.logql.exec.table import SlicedTable
 from loki_py.logql.exec.tree import data_of
 from loki_py.logql.stages.line_filter import literals_of
 from loki_py.logql.stages.pipeline import hints_of
@@ -127,7 +127,7 @@ class MetricPlan:
     """The plan of a metric query: a leaf for each distinct range aggregation."""
 
     leaves: tuple[Leaf, ...]
-    data: Callable[[list[Table]], Data]
+    data: Callable[[list[SlicedTable]], Data]
 
     def enough(self, next_unit_edge_ns: int) -> bool:  # noqa: ARG002
         return False
@@ -223,7 +223,7 @@ def _metric_plan(
         evaluator = evaluator_of(aggregation, windows)
         leaves.append(Leaf(scan_of(aggregation, windows, evaluator), evaluator))
 
-    def data(tables: list[Table]) -> Data:
+    def data(tables: list[SlicedTable]) -> Data:
         return data_of(
             grouped,
             dict(zip(ranges, tables, strict=True)),

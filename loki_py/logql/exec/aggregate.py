@@ -1,6 +1,10 @@
-"""Aggregations over series: a table in, a table out. One row each in AGGREGATIONS."""
+"""Aggregations over series: tables in, a table out. One row each in AGGREGATIONS.
 
-from collections.abc import Callable
+What comes in may be one table, or the series of one table some at a time.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -9,11 +13,13 @@ import numpy.typing as npt
 from loki_py.logql import ast_metric as metric
 from loki_py.logql.ast_metric import Grouping, VectorFunction
 from loki_py.logql.exec.frame import Mask
-from loki_py.logql.exec.table import Table
+from loki_py.logql.exec.grid import Fields
+from loki_py.logql.exec.reductions import COUNT, MAX, MIN, MOMENTS, SUM, Reduction
+from loki_py.logql.exec.table import Table, check_size, stacked
 from loki_py.model.results import Floats, Labels
 
 Groups: TypeAlias = npt.NDArray[np.int64]
-Aggregate: TypeAlias = Callable[[Floats, Mask, Groups, int], Floats]
+_Choice: TypeAlias = Callable[[Iterable[Table], metric.VectorAggregation], Table]
 
 
 def grouped_labels(labels: Labels, grouping: Grouping | None) -> Labels:
@@ -24,88 +30,115 @@ def grouped_labels(labels: Labels, grouping: Grouping | None) -> Labels:
     return tuple(pair for pair in labels if (pair[0] in named) != grouping.without)
 
 
-def aggregated(node: metric.VectorAggregation, table: Table) -> Table:
-    """Return the aggregation of the table."""
+def aggregated(node: metric.VectorAggregation, tables: Iterable[Table]) -> Table:
+    """Return the aggregation of the series of all tables.
+
+    Args:
+        tables: one or more; the series of each behind those of the last in order.
+
+    Raises: LimitExceeded where they are too many to be held.
+    """
     choose = _CHOICES.get(node.function)
     if choose is not None:
-        return choose(table, node)
-    # Rounding depends on the order, so that is one that does not depend on storage.
-    table = table.sorted()
+        return choose(tables, node)
+    aggregate = AGGREGATIONS[node.function]
     ids: dict[Labels, int] = {}
-    group = np.array(
-        [
-            ids.setdefault(grouped_labels(labels, node.grouping), len(ids))
-            for labels in table.labels
-        ],
-        dtype=np.int64,
-    )
-    counts = _summed(table.present.astype(np.float64), group, len(ids))
-    with np.errstate(all="ignore"):
-        values = AGGREGATIONS[node.function](
-            table.values, table.present, group, len(ids)
+    state: Fields = ()
+    points = 0
+    # Rounding depends on the order, so that is one that does not depend on storage.
+    for table in map(Table.sorted, tables):
+        points = table.values.shape[1]
+        group = np.array(
+            [
+                ids.setdefault(grouped_labels(labels, node.grouping), len(ids))
+                for labels in table.labels
+            ],
+            dtype=np.int64,
         )
-    return Table(list(ids), values, counts > 0).with_points()
+        check_size(len(ids), points)
+        cells = len(ids) * points
+        more = aggregate.folded(table, group, cells)
+        if state:
+            before = tuple(np.append(f, np.zeros(cells - len(f))) for f in state)
+            with np.errstate(all="ignore"):
+                more = aggregate.reduction.combine(before, more)
+        state = more
+    with np.errstate(all="ignore"):
+        values = aggregate.value(state)
+    shape = (len(ids), points)
+    present = (state[0] > 0).reshape(shape)
+    return Table(list(ids), values.reshape(shape), present).with_points()
 
 
-def _summed(values: Floats, group: Groups, count: int) -> Floats:
-    """Return the sums of each group's rows, added in order."""
-    points = values.shape[1]
-    cell = (group * points).reshape(-1, 1) + np.arange(points)
-    total = np.bincount(cell.ravel(), values.ravel(), count * points)
-    return total.astype(np.float64, copy=False).reshape(count, points)
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """How the values of a group at one time become one.
+
+    Attributes:
+        reduction: of values as if they were samples.
+        begin: values, 0 where not present, and presence to what the state of each
+            has behind the number of values.
+        value: a state to the value.
+    """
+
+    reduction: Reduction
+    begin: Callable[[Floats, Mask], Fields]
+    value: Callable[[Fields], Floats]
+
+    def folded(self, table: Table, group: Groups, cells: int) -> Fields:
+        """Return the states of all groups at all times, one after the other."""
+        points = table.values.shape[1]
+        cell = (group * points).reshape(-1, 1) + np.arange(points)
+        there = table.present
+        fields = self.begin(np.where(there, table.values, 0.0), there)
+        flat = tuple(field.ravel() for field in (there.astype(np.float64), *fields))
+        with np.errstate(all="ignore"):
+            return self.reduction.fold(cell.ravel(), cells, flat)
 
 
-def _sum(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    return _summed(np.where(present, values, 0.0), group, count)
+def _values(values: Floats, _: Mask) -> Fields:
+    return (values,)
 
 
-def _count(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    return _sum(np.ones_like(values), present, group, count)
+def _values_or_nan(values: Floats, present: Mask) -> Fields:
+    return (np.where(present, values, np.nan),)
 
 
-def _avg(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    total = _sum(values, present, group, count)
-    return total / _count(values, present, group, count)
-
-
-def _min(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    best = np.full((count, values.shape[1]), np.nan)
-    np.fmin.at(best, group, np.where(present, values, np.nan))
-    return best
-
-
-def _max(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    best = np.full((count, values.shape[1]), np.nan)
-    np.fmax.at(best, group, np.where(present, values, np.nan))
-    return best
-
-
-def _stdvar(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    mean = _avg(values, present, group, count)
-    away = np.square(values - mean[group])
-    return _avg(away, present, group, count)
-
-
-def _stddev(values: Floats, present: Mask, group: Groups, count: int) -> Floats:
-    return np.sqrt(_stdvar(values, present, group, count))
+def _moments(values: Floats, _: Mask) -> Fields:
+    return values, np.zeros_like(values)
 
 
 AGGREGATIONS: dict[VectorFunction, Aggregate] = {
-    VectorFunction.SUM: _sum,
-    VectorFunction.AVG: _avg,
-    VectorFunction.COUNT: _count,
-    VectorFunction.MIN: _min,
-    VectorFunction.MAX: _max,
-    VectorFunction.STDDEV: _stddev,
-    VectorFunction.STDVAR: _stdvar,
+    VectorFunction.SUM: Aggregate(SUM, _values, lambda state: state[1]),
+    VectorFunction.AVG: Aggregate(SUM, _values, lambda state: state[1] / state[0]),
+    VectorFunction.COUNT: Aggregate(COUNT, lambda *_: (), lambda state: state[0]),
+    VectorFunction.MIN: Aggregate(MIN, _values_or_nan, lambda state: state[1]),
+    VectorFunction.MAX: Aggregate(MAX, _values_or_nan, lambda state: state[1]),
+    VectorFunction.STDDEV: Aggregate(
+        MOMENTS, _moments, lambda state: np.sqrt(state[2] / state[0])
+    ),
+    VectorFunction.STDVAR: Aggregate(
+        MOMENTS, _moments, lambda state: state[2] / state[0]
+    ),
 }
 
 
-def _top(table: Table, node: metric.VectorAggregation, *, largest: bool) -> Table:
+def _top(
+    tables: Iterable[Table], node: metric.VectorAggregation, *, largest: bool
+) -> Table:
     """Keep the k largest (or smallest) of each group at each time.
 
     Of equal values those first in label order stay, whatever was read first.
     """
+    best: Table | None = None
+    for table in tables:
+        both = table if best is None else stacked((best, table))
+        best = _top_of(both, node, largest=largest)
+    assert best is not None
+    return best
+
+
+def _top_of(table: Table, node: metric.VectorAggregation, *, largest: bool) -> Table:
     assert node.parameter is not None
     table = table.sorted()
     groups: dict[Labels, list[int]] = {}
@@ -120,25 +153,35 @@ def _top(table: Table, node: metric.VectorAggregation, *, largest: bool) -> Tabl
 
 
 def _best(values: Floats, present: Mask, k: int, *, largest: bool) -> Mask:
-    """Return where a value is among the k best present ones of its column."""
-    rank = np.where(np.isnan(values), -np.inf, values if largest else -values)
-    order = np.lexsort((-rank, ~present), axis=0)[:k]
-    best = np.zeros_like(present)
-    np.put_along_axis(best, order, values=True, axis=0)
-    return best & present
+    """Return where a value is among the k best present ones of its column.
+
+    NaN is the worst value. Of equal ones the upper rows' are better.
+    """
+    count = len(values)
+    if count <= k:
+        return present
+    rank = np.where(present, values if largest else -values, -np.inf)
+    rank[np.isnan(rank)] = -np.inf
+    last = np.partition(rank, count - k, axis=0)[count - k]
+    best: Mask = rank > last
+    equal = (rank == last) & present
+    room = k - best.sum(axis=0)
+    best |= equal & (np.cumsum(equal, axis=0) <= room)
+    return best
 
 
-def _sorted(table: Table, *, descending: bool) -> Table:
+def _sorted(tables: Iterable[Table], *, descending: bool) -> Table:
     """Order the series by their (only) value; NaN comes last."""
+    table = stacked(tables)
     column = table.values[:, 0] if table.values.shape[1] else np.zeros(len(table))
     order = np.argsort(-column if descending else column, kind="stable")
     return table.take(order)
 
 
-_CHOICES: dict[VectorFunction, Callable[[Table, metric.VectorAggregation], Table]] = {
-    VectorFunction.TOPK: lambda table, node: _top(table, node, largest=True),
-    VectorFunction.APPROX_TOPK: lambda table, node: _top(table, node, largest=True),
-    VectorFunction.BOTTOMK: lambda table, node: _top(table, node, largest=False),
-    VectorFunction.SORT: lambda table, _: _sorted(table, descending=False),
-    VectorFunction.SORT_DESC: lambda table, _: _sorted(table, descending=True),
+_CHOICES: dict[VectorFunction, _Choice] = {
+    VectorFunction.TOPK: lambda tables, node: _top(tables, node, largest=True),
+    VectorFunction.APPROX_TOPK: lambda tables, node: _top(tables, node, largest=True),
+    VectorFunction.BOTTOMK: lambda tables, node: _top(tables, node, largest=False),
+    VectorFunction.SORT: lambda tables, _: _sorted(tables, descending=False),
+    VectorFunction.SORT_DESC: lambda tables, _: _sorted(tables, descending=True),
 }

@@ -7,20 +7,23 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from loki_py.errors import QueryInvalid
+from loki_py.errors import LimitExceeded, QueryInvalid
 from loki_py.logql.ast_metric import Grouping
 from loki_py.logql.exec.frame import Frame, Mask
 from loki_py.logql.exec.grid import Windows
 from loki_py.logql.exec.series import series_of
 from loki_py.logql.exec.stream_table import StreamTables
 from loki_py.logql.exec.summaries import Block, Summary
-from loki_py.logql.exec.table import Table
+from loki_py.logql.exec.table import SlicedTable, label_order
 from loki_py.logql.exec.time_counts import counted
 from loki_py.logql.stages.pipeline import Pipeline
 from loki_py.model.batch import EntryBatch
 from loki_py.model.labels import quote
 from loki_py.model.results import Floats, Labels
 from loki_py.model.scan import TimeRuns
+
+_SERIES_MAX = 1_000_000
+"""Series that a range may have: about 0.5 GB of label sets."""
 
 _WIDE_ROWS_MAX = 4096
 """Rows whose labels are all extracted at a time: each name that one of them has
@@ -192,16 +195,37 @@ class RangeEvaluator:
             return
         ids = self._ids
         places = [ids.setdefault(one, len(ids)) for one in partial.labels]
+        if len(ids) > _SERIES_MAX:
+            raise LimitExceeded(
+                f"a range of the query has more than {_SERIES_MAX} series; consider "
+                "more specific stream selectors, a shorter time range, or fewer "
+                "labels to group by",
+                status=400,
+            )
         series = np.array(places, dtype=np.int64)[partial.block.series]
         self._summary.add(series, partial.block)
 
-    def finish(self) -> Table:
+    def finish(self) -> SlicedTable:
         """Return the series with a value wherever a window has samples."""
-        values, present = self._summary.finish(len(self._ids))
-        if self._absent is not None:
-            nowhere: Mask = ~present.any(axis=0).reshape(1, -1)
-            return Table([self._absent], np.ones(nowhere.shape), nowhere).with_points()
-        return Table(list(self._ids), values, present).with_points()
+        width = max(self._windows.buckets, self._windows.grid.count)
+        labels = list(self._ids)
+        order = label_order(labels)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        valued = self._summary.finish(place)
+        table = SlicedTable([labels[i] for i in order.tolist()], width, valued)
+        return table if self._absent is None else _absence(table, self._absent)
+
+
+def _absence(table: SlicedTable, labels: Labels) -> SlicedTable:
+    """Return the one series that is 1 wherever none of the table has a point."""
+
+    def valued(start: int, end: int) -> tuple[Floats, Mask]:
+        slices = (each.present.any(axis=0) for each in table.slices())
+        nowhere: Mask = ~np.logical_or.reduce(list(slices)).reshape(1, -1)
+        return np.ones(nowhere.shape)[start:end], nowhere[start:end]
+
+    return SlicedTable([labels], table.width, valued)
 
 
 def pipeline_failure(frame: Frame) -> QueryInvalid | None:

@@ -43,7 +43,7 @@ def _ones(values: Floats) -> Floats:
 
 
 def _sum(group: Ints, count: int, weights: Floats) -> Floats:
-    if weights.strides == (0,):
+    if len(weights) and weights.strides == (0,):
         # A constant, as the state of plain entries is.
         return np.bincount(group, minlength=count) * weights[:1]
     return np.bincount(group, weights=weights, minlength=count).astype(np.float64)

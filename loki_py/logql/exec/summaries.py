@@ -1,15 +1,18 @@
 """Summaries: samples by series, kept as they come and valued per window at the end."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from loki_py.errors import LimitExceeded
 from loki_py.logql import ast_metric as metric
 from loki_py.logql.ast_metric import RangeFunction
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.exec.grid import Fields, Ints, Windows
 from loki_py.logql.exec.reductions import COUNT, FUNCTIONS, RATE_OF_ENTRIES, Function
+from loki_py.logql.exec.table import SLICE_VALUES, SeriesValues
 from loki_py.logql.exec.whole_windows import (
     Valued,
     WindowRuns,
@@ -20,10 +23,11 @@ from loki_py.logql.exec.whole_windows import (
 from loki_py.model.results import Floats
 
 _HELD_STATES_MAX = 1_000_000
-"""States held before those of equal series and bucket are folded."""
+"""States held before equal ones are folded, or twice as many as that left last."""
 
-_DENSE_CELLS_MAX = 4_000_000
-"""Cells of the (series, bucket) arrays that are worked on at a time."""
+_SAMPLES_MAX = 30_000_000
+"""Distinct states, or samples where all are needed, that a range may have: the
+largest of them take 1.4 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,12 @@ class Summary(Protocol):
         """Take a block, its series given by the query's count."""
         ...
 
-    def finish(self, count: int) -> tuple[Floats, Mask]:
-        """Return values and presence, [count, points]."""
+    def finish(self, place: Ints) -> SeriesValues:
+        """Return what gives the values of series; nothing is added later.
+
+        Args:
+            place: int64, by series, its place in the order in which they are asked for.
+        """
         ...
 
 
@@ -99,6 +107,7 @@ class StateSummary:
         self._keys: list[Ints] = []
         self._states: list[Fields] = []
         self._held = 0
+        self._folded_to = 0
 
     def block_of(
         self, series: Ints, timestamp_ns: Ints, values: Floats, ranks: Floats
@@ -116,14 +125,16 @@ class StateSummary:
         self._keys.append(series * self._windows.buckets + block.when)
         self._states.append(block.fields)
         self._held += len(series)
-        if self._held > _HELD_STATES_MAX:
+        if self._held > max(2 * self._folded_to, _HELD_STATES_MAX):
             self._compact()
+            _check_samples(self._held)
 
     def _compact(self) -> None:
         states = tuple(map(np.concatenate, zip(*self._states, strict=True)))
         key, states = self._folded(np.concatenate(self._keys), states)
         self._keys, self._states = [key], [states]
         self._held = len(key)
+        self._folded_to = len(key)
 
     def _folded(self, key: Ints, states: Fields) -> tuple[Ints, Fields]:
         """Return the distinct keys in order, and the state of each."""
@@ -136,21 +147,23 @@ class StateSummary:
         distinct, index = np.unique(key, return_inverse=True)
         return distinct, fold(index, len(distinct), states)
 
-    def finish(self, count: int) -> tuple[Floats, Mask]:
-        points = self._windows.grid.count
-        values = np.zeros((count, points))
-        present = np.zeros((count, points), dtype=np.bool_)
+    def finish(self, place: Ints) -> SeriesValues:
         if not self._keys:
-            return values, present
+            return _nothing(self._windows.grid.count)
         self._compact()
-        at_once = max(_DENSE_CELLS_MAX // max(self._windows.buckets, 1), 1)
-        for start in range(0, count, at_once):
-            end = min(start + at_once, count)
-            values[start:end], present[start:end] = self._windowed(start, end)
-        return values, present
+        key = _placed(self._keys[0], place, self._windows.buckets)
+        # Runs of a series, each in order, are sorted quickly.
+        order = np.argsort(key, kind="stable")
+        key, states = key[order], tuple(field[order] for field in self._states[0])
 
-    def _windowed(self, start: int, end: int) -> tuple[Floats, Mask]:
-        key, states = self._keys[0], self._states[0]
+        def valued(start: int, end: int) -> tuple[Floats, Mask]:
+            return self._windowed(key, states, start, end)
+
+        return valued
+
+    def _windowed(
+        self, key: Ints, states: Fields, start: int, end: int
+    ) -> tuple[Floats, Mask]:
         buckets = self._windows.buckets
         low, high = np.searchsorted(key, (start * buckets, end * buckets))
         at = key[low:high] - start * buckets
@@ -176,6 +189,7 @@ class SampleSummary:
         self._series: list[Ints] = []
         self._times: list[Ints] = []
         self._samples: list[Floats] = []
+        self._held = 0
 
     def block_of(
         self,
@@ -190,28 +204,39 @@ class SampleSummary:
         self._series.append(series)
         self._times.append(block.when)
         self._samples.append(block.fields[0])
+        self._held += len(series)
+        _check_samples(self._held)
 
-    def finish(self, count: int) -> tuple[Floats, Mask]:
-        points = self._windows.grid.count
+    def finish(self, place: Ints) -> SeriesValues:
         if not self._series:
-            return np.zeros((count, points)), np.zeros((count, points), np.bool_)
-        series = np.concatenate(self._series)
+            return _nothing(self._windows.grid.count)
+        series = place[np.concatenate(self._series)]
         times = np.concatenate(self._times)
         samples = np.concatenate(self._samples)
         order = np.lexsort((times, series))
-        series, times, samples = series[order], times[order], samples[order]
-        edges = np.searchsorted(series, np.arange(count + 1))
+        edges = np.searchsorted(series[order], np.arange(len(place) + 1))
+        times, samples = times[order], samples[order]
+
+        def valued(start: int, end: int) -> tuple[Floats, Mask]:
+            return self._windowed(times, samples, edges[start : end + 1])
+
+        return valued
+
+    def _windowed(
+        self, times: Ints, samples: Floats, edges: Ints
+    ) -> tuple[Floats, Mask]:
+        """Return the values of the series whose samples lie between the edges."""
         ends = self._windows.grid.times_ns - self._windows.offset_ns
-        lows = np.empty((count, points), dtype=np.int64)
+        lows = np.empty((len(edges) - 1, len(ends)), dtype=np.int64)
         highs = np.empty_like(lows)
-        for i in range(count):
-            own = times[edges[i] : edges[i + 1]]
-            lows[i] = edges[i] + np.searchsorted(
+        for i, (low, high) in enumerate(itertools.pairwise(edges.tolist())):
+            own = times[low:high]
+            lows[i] = low + np.searchsorted(
                 own, ends - self._windows.range_ns, side="right"
             )
-            highs[i] = edges[i] + np.searchsorted(own, ends, side="right")
+            highs[i] = low + np.searchsorted(own, ends, side="right")
         present = highs > lows
-        values = np.zeros((count, points))
+        values = np.zeros(present.shape)
         runs = WindowRuns(
             times_ns=times,
             values=samples,
@@ -235,6 +260,7 @@ class QuantileSummary:
         self._quantile = quantile
         self._keys: list[Ints] = []
         self._samples: list[Floats] = []
+        self._held = 0
 
     def block_of(
         self,
@@ -248,20 +274,63 @@ class QuantileSummary:
     def add(self, series: Ints, block: Block) -> None:
         self._keys.append(series * self._windows.buckets + block.when)
         self._samples.append(block.fields[0])
+        self._held += len(series)
+        _check_samples(self._held)
 
-    def finish(self, count: int) -> tuple[Floats, Mask]:
+    def finish(self, place: Ints) -> SeriesValues:
+        if not self._keys:
+            return _nothing(self._windows.buckets)
+        count = len(place)
+        key = _placed(np.concatenate(self._keys), place, self._windows.buckets)
+        samples = np.concatenate(self._samples)
+        if count * self._windows.buckets > SLICE_VALUES:
+            order = np.argsort(key, kind="stable")
+            key, samples = key[order], samples[order]
+
+        def valued(start: int, end: int) -> tuple[Floats, Mask]:
+            if start == 0 and end == count:
+                return self._windowed(key, samples, count)
+            first = start * self._windows.buckets
+            ends = np.searchsorted(key, (first, end * self._windows.buckets))
+            mine = slice(*ends.tolist())
+            return self._windowed(key[mine] - first, samples[mine], end - start)
+
+        return valued
+
+    def _windowed(self, key: Ints, samples: Floats, count: int) -> tuple[Floats, Mask]:
         cells = count * self._windows.buckets
         values = np.zeros(cells)
         present = np.zeros(cells, dtype=np.bool_)
-        if self._keys:
-            key = np.concatenate(self._keys)
-            present[key] = True
-            used = np.flatnonzero(present)
-            group = np.empty(cells, dtype=np.int64)
-            group[used] = np.arange(len(used))
-            samples = np.concatenate(self._samples)
-            values[used] = group_quantiles(
-                self._quantile, group[key], samples, len(used)
-            )
+        present[key] = True
+        used = np.flatnonzero(present)
+        group = np.empty(cells, dtype=np.int64)
+        group[used] = np.arange(len(used))
+        values[used] = group_quantiles(self._quantile, group[key], samples, len(used))
         shape = (count, self._windows.buckets)
         return values.reshape(shape), present.reshape(shape)
+
+
+def _placed(key: Ints, place: Ints, buckets: int) -> Ints:
+    """Return keys, series times buckets plus bucket, of series put in their places."""
+    series = key // buckets
+    return key + (place[series] - series) * buckets
+
+
+def _check_samples(held: int) -> None:
+    if held > _SAMPLES_MAX:
+        raise LimitExceeded(
+            f"a range of the query has more than {_SAMPLES_MAX} samples by series and "
+            "time; consider fewer streams, a shorter time range, or fewer labels "
+            "to group by",
+            status=400,
+        )
+
+
+def _nothing(points: int) -> SeriesValues:
+    """Return what gives the values of series where there are none."""
+
+    def valued(start: int, end: int) -> tuple[Floats, Mask]:
+        shape = (end - start, points)
+        return np.zeros(shape), np.zeros(shape, np.bool_)
+
+    return valued

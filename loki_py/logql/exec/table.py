@@ -1,13 +1,23 @@
 """Tables: series on one grid, as metric arithmetic sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
-from loki_py.errors import QueryInvalid
+from loki_py.errors import LimitExceeded, QueryInvalid
 from loki_py.logql.exec.frame import Mask
 from loki_py.model.results import Floats, Labels
+
+VALUES_MAX = 32_000_000
+"""Values, of all series at all times, that one table may have: 288 MB."""
+
+SLICE_VALUES = 2_000_000
+"""Values of series that are looked at together, where there is a choice."""
+
+SeriesValues: TypeAlias = Callable[[int, int], tuple[Floats, Mask]]
+"""Series [start, end) to their values and presence, [end - start, p]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +50,10 @@ class Table:
 
     def sorted(self) -> "Table":
         """Return the series in label order."""
-        order = sorted(range(len(self)), key=self.labels.__getitem__)
-        return self.take(np.array(order, dtype=np.int64))
+        order = label_order(self.labels)
+        if (order[1:] > order[:-1]).all():
+            return self
+        return self.take(order)
 
     def distinct(self) -> "Table":
         """Return the table with the series of equal labels as one.
@@ -59,6 +71,82 @@ class Table:
             raise QueryInvalid("vector cannot contain metrics with the same labelset")
         np.add.at(values, row, np.where(self.present, self.values, 0.0))
         return Table(list(ids), values, count > 0)
+
+
+def label_order(labels: Sequence[Labels]) -> "np.typing.NDArray[np.int64]":
+    """Return the positions of label sets in their order."""
+    return np.array(sorted(range(len(labels)), key=labels.__getitem__), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class SlicedTable:
+    """A table whose series are valued some at a time, because they may be many.
+
+    Attributes:
+        labels: s distinct label sets, in order.
+        width: values that a series takes while it is valued, p or more.
+        valued: what gives their values.
+    """
+
+    labels: Sequence[Labels]
+    width: int
+    valued: SeriesValues
+
+    def slices(self) -> Iterator[Table]:
+        """Yield the series that have a point, in order; one table at least."""
+        at_once = max(SLICE_VALUES // max(self.width, 1), 1)
+        for start in range(0, max(len(self.labels), 1), at_once):
+            end = min(start + at_once, len(self.labels))
+            yield Table(self.labels[start:end], *self.valued(start, end)).with_points()
+
+
+def stacked(tables: Iterable[Table], *, series_max: int = 0) -> Table:
+    """Return the series of all tables, one or more, in order.
+
+    Args:
+        series_max: so many there may be if there are several tables; 0 is no bound.
+
+    Raises: LimitExceeded for more, and for more than VALUES_MAX values.
+    """
+    held: list[Table] = []
+    series = 0
+    for table in tables:
+        held.append(table)
+        series += len(table)
+        points = table.values.shape[1]
+        if len(held) > 1 and series > series_max > 0:
+            raise too_many_series(series_max)
+        check_size(series, points)
+    if len(held) == 1:
+        return held[0]
+    return Table(
+        [labels for table in held for labels in table.labels],
+        np.concatenate([table.values for table in held]),
+        np.concatenate([table.present for table in held]),
+    )
+
+
+def check_size(series: int, points: int) -> None:
+    """Raise LimitExceeded where a table would have more than VALUES_MAX values."""
+    if series * points > VALUES_MAX:
+        raise LimitExceeded(
+            f"the query has to hold {series} or more series of {points} points at "
+            f"once, which is more than {VALUES_MAX} values; consider aggregating "
+            "with functions like sum(), count() or topk(), a shorter time range or "
+            "a longer step",
+            status=400,
+        )
+
+
+def too_many_series(most: int) -> LimitExceeded:
+    """Return the error of a query whose result has more series than it may."""
+    return LimitExceeded(
+        f"maximum number of series ({most}) reached for a single query; "
+        "consider reducing query cardinality by adding more specific stream "
+        "selectors, reducing the time range, or aggregating results with "
+        "functions like sum(), count() or topk()",
+        status=400,
+    )
 
 
 def empty_table(points: int) -> Table:
