@@ -5,6 +5,7 @@ Pure numpy on sorted samples; a window is a run of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -150,8 +151,7 @@ def counter_rates(runs: WindowRuns) -> Floats:
     """
     times_ns, values, lows, last = runs.times_ns, runs.values, runs.lows, runs.highs - 1
     falls = np.where(values[1:] < values[:-1], values[:-1], 0.0)
-    lost = np.concatenate(([0.0], np.cumsum(falls)))
-    increase = values[last] - values[lows] + lost[last] - lost[lows]
+    increase = values[last] - values[lows] + _run_sums(falls, lows, last)
     sampled = (times_ns[last] - times_ns[lows]) / 1e9
     gap = sampled / np.maximum(last - lows, 1)
     to_start = (times_ns[lows] - (runs.ends_ns - runs.range_ns)) / 1e9
@@ -164,3 +164,24 @@ def counter_rates(runs: WindowRuns) -> Floats:
     reach += np.where(to_end < likely, to_end, gap / 2)
     rate = increase * (reach / sampled) / (runs.range_ns / 1e9)
     return np.where(last > lows, rate, 0.0)
+
+
+def _run_sums(values: Floats, lows: Ints, highs: Ints) -> Floats:
+    """Return the sum of each run [lows, highs), of its own values alone.
+
+    Infinity, and what is too large to add to others, does not reach other runs.
+    Both bounds ascend.
+    """
+    if int((highs - lows).sum()) <= _OVERLAP_MAX * len(values):
+        bounds = np.stack((lows, highs), axis=1).ravel()
+        sums = np.add.reduceat(np.append(values, 0.0), bounds)[::2]
+        return np.where(highs > lows, sums, 0.0)
+    infinite = np.concatenate(([0], np.cumsum(np.isinf(values))))
+    finite = np.where(np.isinf(values), 0.0, values)
+    out = np.empty(len(lows))
+    edges = [0, *(np.flatnonzero(lows[1:] >= highs[:-1]) + 1).tolist(), len(lows)]
+    for a, b in pairwise(edges):
+        begin = lows[a]
+        total = np.concatenate(([0.0], np.cumsum(finite[begin : highs[b - 1]])))
+        out[a:b] = total[highs[a:b] - begin] - total[lows[a:b] - begin]
+    return np.where(infinite[highs] > infinite[lows], np.inf, out)
