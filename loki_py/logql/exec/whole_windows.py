@@ -115,7 +115,8 @@ def _places(quantile: float, counts: Ints) -> tuple[Ints, Ints, Floats]:
 
 
 def _between(below: Floats, above: Floats, weight: Floats) -> Floats:
-    result: Floats = below * (1 - weight) + above * weight
+    with np.errstate(invalid="ignore"):  # an infinity that does not count
+        result: Floats = below * (1 - weight) + above * weight
     return result
 
 
