@@ -2,15 +2,21 @@
 
 import contextlib
 import http.client
+import random
 import subprocess
 import threading
 import time
 
 import pytest
 from cluster.harness import Cluster, Load, Node, check_found, check_ring, told, until
+from fakes.fault_proxy import FaultProxy
+from fakes.s3_servers import RcloneServer
 from fakes.skewed_clock import NoCompiler, prefix_of
 
+from loki_py.storage.s3_client import new_client
+
 NAMES = ("ingester-0", "ingester-1", "ingester-2")
+FATES = ("", "503", "cut", "lost")
 SMALL_HEADS = {
     "ingester.head_size": "64KB",
     "ingester.pack_target_size": "256KB",
@@ -228,6 +234,61 @@ def takes_pushes(node):
     line = [({"test": "room"}, [(time.time_ns(), "x")])]
     with node.api() as api:
         return api.push(line).status == 204
+
+
+@pytest.mark.nightly
+def test_bucket_that_fails_a_third_of_the_time_costs_no_line(tmp_path):
+    """Errors, half answers, and answers that are lost after the deed, in S3."""
+    rng = random.Random(1)
+    with contextlib.ExitStack() as stack:
+        server = RcloneServer(tmp_path / "s3")
+        stack.callback(server.stop)
+        proxy = FaultProxy(server.port)
+        stack.callback(proxy.stop)
+        config = server.config(port=proxy.port)
+        with contextlib.closing(new_client(config)) as client:
+            client.create_bucket(Bucket=config.bucket)
+        cluster = Cluster(
+            tmp_path,
+            **SMALL_HEADS,
+            **{"ingester.hot_tier_size": "256KB"},
+            **s3_of(config),
+        )
+        stack.enter_context(cluster)
+        nodes = cluster.add(*NAMES)
+        proxy.faults.fate = lambda *_: rng.choices(FATES, (14, 2, 2, 2))[0]
+        with Load(nodes) as load:
+            for victim in nodes:
+                load.grows(2_000)
+                victim.kill()
+                load.grows()
+                cluster.restart(victim)
+            until(lambda: set(FATES) <= set(proxy.faults.fates[100:]), seconds=120)
+            load.answered()
+
+        told("a bucket that fails", load)
+        assert load.given_up == 0
+        check_found(load, nodes)
+        for node in nodes:
+            with node.api() as api:
+                until(lambda a=api: a.request("POST", "/flush").status == 204)
+        check_found(load, nodes)
+
+
+def s3_of(config):
+    """Return the settings of a bucket."""
+    values = {
+        "bucketnames": config.bucket,
+        "endpoint": config.endpoint,
+        "insecure": "true",
+        "s3forcepathstyle": "true",
+        "access_key_id": config.access_key_id,
+        "secret_access_key": config.secret_access_key.get_secret_value(),
+        "backoff_config.min_period": "5ms",
+        "backoff_config.max_retries": "12",
+    }
+    settings = {f"common.storage.s3.{key}": value for key, value in values.items()}
+    return settings | {"common.storage.filesystem.chunks_directory": '""'}
 
 
 @contextlib.contextmanager
