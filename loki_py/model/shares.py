@@ -8,7 +8,7 @@ Pure.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +32,17 @@ class Share:
     Attributes:
         streams: bool by position in the selection's streams.
         spans: half-open, ascending, apart.
+        is_whole: whether every row is in the share.
     """
 
     streams: Flags
     spans: Spans
+    is_whole: bool = field(init=False)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether every row is in the share."""
-        return self.spans == ALWAYS and bool(self.streams.all())
+    def __post_init__(self) -> None:
+        is_whole = self.spans == ALWAYS and bool(self.streams.all())
+        # Asked for once a unit.
+        object.__setattr__(self, "is_whole", is_whole)
 
     def runs_of(self, runs: StreamRuns) -> StreamRuns:
         """Return the runs, cut to the share."""

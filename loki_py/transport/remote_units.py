@@ -14,7 +14,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -296,7 +296,9 @@ class RemoteUnit(DigestedUnit, ShareableUnit, MappingUnit):
     def shared(self, share: Share) -> "RemoteUnit | None":
         """Return a share of the unit; units of one share hold no entry twice."""
         runs = share.runs_of(self.runs)
-        return replace(self, runs=runs, share=share) if len(runs.stream) else None
+        if not len(runs.stream):
+            return None
+        return RemoteUnit(self.selection, self.number, self.desc, runs, share)
 
     def digests(self) -> Digests:
         """Return the numbers of its entries; see `DigestedUnit`."""
