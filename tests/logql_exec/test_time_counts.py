@@ -65,15 +65,13 @@ def series_of(plan):
 
 
 FREE, DEAR = 0, 10**9
+ALONE = ("RUN_ROWS", "EDGE_ROWS", "CELL_ROWS")
+TOGETHER = ("ROUND_ROWS", "EDGE_OF_ROUND_ROWS")
 WAYS = {
     "as is best": {},
-    "a run alone": {"RUN_ROWS": FREE, "EDGE_ROWS": FREE, "ROUND_ROWS": DEAR},
-    "runs together": {
-        "RUN_ROWS": DEAR,
-        "ROUND_ROWS": FREE,
-        "EDGE_OF_ROUND_ROWS": FREE,
-    },
-    "row by row": {"RUN_ROWS": DEAR, "ROUND_ROWS": DEAR},
+    "a run alone": {**dict.fromkeys(ALONE, FREE), **dict.fromkeys(TOGETHER, DEAR)},
+    "runs together": {**dict.fromkeys(ALONE, DEAR), **dict.fromkeys(TOGETHER, FREE)},
+    "row by row": {**dict.fromkeys(ALONE, DEAR), **dict.fromkeys(TOGETHER, DEAR)},
 }
 """What costs nothing is done."""
 

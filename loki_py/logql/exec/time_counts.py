@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loki_py.logql.exec.grid import Ints, Windows
-from loki_py.logql.exec.run_edges import rows_behind_edges
+from loki_py.logql.exec.run_edges import Crossings
 from loki_py.logql.exec.stream_table import StreamTable
 from loki_py.logql.exec.summaries import Block
 from loki_py.model.results import Floats, Labels
@@ -51,18 +51,33 @@ def counted(
     used, series = np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[code]
     bounds_ns = runs.timestamp_ns[np.concatenate((runs.first, runs.last - 1))]
     begun, ended = windows.bucket_of(bounds_ns).reshape(2, -1)
-    low, high = int(begun.min()), int(ended.max())
-    width = high - low + 1
-    behind = rows_behind_edges(runs, begun, ended, edges_ns)
-    if behind is None:
-        key, entries = _keys(runs, series, edges_ns[low : high + 2], len(used)), None
-    else:
-        first_key = series * width + (begun - low)
-        key, entries = _parts(runs, first_key, ended - begun, behind)
-    key, count = _folded(key, entries, len(used) * width)
+    low = int(begun.min())
+    edges_ns = edges_ns[low : int(ended.max()) + 2]
+    width = len(edges_ns) - 1
+    crossings = Crossings(runs, begun - low, ended - low, edges_ns)
+    key, count = _counts(crossings, series, len(used))
     at = key // width
     bucket = key - at * width + low
     return [groups[i] for i in used.tolist()], Block(at, bucket, (count,))
+
+
+def _counts(
+    crossings: Crossings, series: Ints, series_count: int
+) -> tuple[Ints, Floats]:
+    """Return keys and their counts, found the cheapest way."""
+    runs, edges_ns = crossings.runs, crossings.edges_ns
+    width = len(edges_ns) - 1
+    cells = series_count * width
+    alone, together = crossings.cost_alone(series_count), crossings.cost_together()
+    if alone < together and alone <= crossings.rows:
+        counts = np.diff(crossings.ranks(series, series_count), axis=1).ravel()
+        key = np.flatnonzero(counts)
+        return key, counts[key].astype(np.float64)
+    if together <= crossings.rows:
+        key = series * width + crossings.begun
+        parts = _parts(runs, key, crossings.crossed, crossings.rows_behind())
+        return _folded(*parts, cells)
+    return _folded(_keys(runs, series, edges_ns, series_count), None, cells)
 
 
 def _parts(runs: TimeRuns, key: Ints, crossed: Ints, behind: Ints) -> tuple[Ints, Ints]:
