@@ -212,7 +212,17 @@ QUERIES = (
     "sum by (a) (count_over_time({app='x'} | trace_id!='t1' | json [100s]))",
     "sum by (a) (count_over_time({app='x'} | line_format `{{.b}}` | json [100s]))",
     "sum(sum_over_time({app='x'} | json | unwrap status | __error__='' [100s]))",
+    "sum by (s, t) (count_over_time({app='x'} | json s=`status`, t=`trace_id` [99s]))",
+    "sum by (s) (count_over_time({app='x'} |= `s` | json s=`a`, t=`b[0]` [100s]))",
+    "sum by (a) (count_over_time({app='x'} | unpack | __error__='' [100s]))",
+    "sum by (a, b) (count_over_time({app='x'} | unpack | json [100s]))",
 )
+PACKED = [
+    '{"a":"x","_entry":"{\\"b\\":1}"}',
+    '{"_entry":"","a":"y","n":1}',
+    '{"a":"_entry"}',
+    '{"a":"","a":"z","b":null,"b":2}',
+]
 
 
 def answer_of(query, batch_):
@@ -224,8 +234,8 @@ def answer_of(query, batch_):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.sampled_from(PLAIN), min_size=1, max_size=12)
-    | st.lists(lines() | st.sampled_from(PLAIN), min_size=1, max_size=12),
+    st.lists(st.sampled_from(PLAIN + PACKED), min_size=1, max_size=12)
+    | st.lists(lines() | st.sampled_from(PLAIN + PACKED), min_size=1, max_size=12),
     st.lists(st.integers(1, 11), max_size=3),
     st.permutations(QUERIES),
 )

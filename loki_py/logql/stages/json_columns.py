@@ -24,6 +24,11 @@ _ESCAPED_KEY = r'\\.[^"\\]*(?:\\.[^"\\]*)*"\s*:'
 _PLAIN_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 
 
+def is_plain_name(name: str | int) -> bool:
+    """Return whether a key becomes a label name as it is, and is spelled in one way."""
+    return isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is not None
+
+
 class FieldDecoder:
     """Decode some fields of whole, sound JSON lines in C.
 
@@ -34,7 +39,7 @@ class FieldDecoder:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        self.is_usable = all(map(_PLAIN_NAME.fullmatch, names))
+        self.is_usable = all(map(is_plain_name, names))
         fields = [
             (f"f{i}", msgspec.Raw, msgspec.field(default=_ABSENT, name=name))
             for i, name in enumerate(names)

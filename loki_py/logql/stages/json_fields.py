@@ -27,8 +27,9 @@ from loki_py.logql.stages.extraction import (
     taken_mask,
     without_taken,
 )
-from loki_py.logql.stages.json_columns import FieldDecoder
-from loki_py.logql.stages.json_members import first_fields, plain_fields, plain_views
+from loki_py.logql.stages.json_columns import FieldDecoder, is_plain_name
+from loki_py.logql.stages.json_known import plain_rows
+from loki_py.logql.stages.json_members import first_fields, plain_fields
 from loki_py.logql.stages.json_nested import NestedFields
 from loki_py.logql.stages.json_paths import Path, PathReader
 from loki_py.logql.stages.json_scan import (
@@ -36,39 +37,15 @@ from loki_py.logql.stages.json_scan import (
     flatten,
     value_of,
 )
-from loki_py.logql.stages.line_views import LineViews
 from loki_py.logql.stages.stage import Apply, Wants
-from loki_py.model.batch import EntryBatch
 
 JSON_ERROR = "JSONParserErr"
 
 _COLUMN_NAMES_MAX = 4
 """More fields than this are cheaper decoded together than found one by one."""
 
-_PLAIN_ROWS_MIN = 2048
-"""Fewer lines are decoded faster than looked at as bits."""
-
-_LEARNT_SHARE = 32
-"""Where fewer than one line in so many is read, others are not looked at."""
-
-_SAMPLE_ROWS = 64
-_NESTED = r'": ?[\[{]'
-
 _JSON_STARTS = ("{", "[", '"')
 """Lines that begin otherwise are no JSON to an expression."""
-
-
-def learn_lines(batch: EntryBatch, kept: int) -> None:
-    """Find out whether a batch's lines are plain, if that is worth it.
-
-    Args:
-        kept: how many of them are going to be read.
-    """
-    facts = batch.facts
-    if facts is None or not facts.can_learn or kept * _LEARNT_SHARE < len(batch):
-        return
-    if facts.are_plain_json is None:
-        facts.note_plain_json(plain_views(pl.Series(pl.from_arrow(batch.line)))[1])
 
 
 def json(stage: ast.JsonParser, wants: Wants) -> Apply:
@@ -129,30 +106,16 @@ def _plain_fields(
     Args:
         early: whether what follows the last of the fields is irrelevant.
     """
-    lines, facts = frame.lines, frame.facts
-    known = None if facts is None else facts.are_plain_json
-    if known:
-        views = LineViews.of(lines) or LineViews.copied(lines)
-        return plain_fields(lines, names, views, np.ones(len(lines), np.bool_))
-    learns = known is None and facts is not None and facts.can_learn
-    if learns or not (early or len(lines) < _PLAIN_ROWS_MIN or _are_nested(lines)):
-        views, plain = plain_views(lines)
-        if learns and facts is not None:
-            facts.note_plain_json(plain)
-        if plain.all() or not early:
-            return plain_fields(lines, names, views, plain)
+    lines = frame.lines
+    found = plain_rows(frame, check=not early)
+    if found is not None and (found[1].all() or not early):
+        return plain_fields(lines, names, *found)
     columns = {}
     every = np.full(len(lines), early, np.bool_)
     for name in names if early else ():
         columns[name], sure = first_fields(lines, name)
         every &= sure
     return columns, every
-
-
-def _are_nested(lines: pl.Series) -> bool:
-    """Return whether most lines seem to have objects or arrays in them."""
-    some = lines.gather_every(max(len(lines) // _SAMPLE_ROWS, 1))
-    return int(some.str.contains(_NESTED).sum()) * 2 > len(some)
 
 
 def _nested(
@@ -241,11 +204,8 @@ def _expressions(stage: ast.JsonParser, wants: Wants) -> Apply:
     reader = PathReader(paths)
 
     def apply(frame: Frame) -> None:
-        unread = np.ones(len(frame), dtype=np.bool_)
-        columns = [constant(None, len(frame)) for _ in paths]
-        if reader.is_usable:
-            columns, sure = reader.values(frame.lines)
-            unread = ~sure
+        columns, sure = _read_paths(frame, paths, reader)
+        unread = ~sure
         failed: dict[int, str] = {}
         if unread.any():
             rows = np.flatnonzero(unread)
@@ -264,6 +224,29 @@ def _expressions(stage: ast.JsonParser, wants: Wants) -> Apply:
         finish(frame, found, wants, failed=failed, error=JSON_ERROR)
 
     return apply
+
+
+def _read_paths(
+    frame: Frame, paths: Sequence[Path], reader: PathReader
+) -> tuple[list[pl.Series], Mask]:
+    """Return the values at the paths, and the rows where they are sure to be right."""
+    columns = [constant(None, len(frame))] * len(paths)
+    sure = np.zeros(len(frame), np.bool_)
+    keys = [str(path[0]) for path in paths if len(path) == 1 and is_plain_name(path[0])]
+    found = plain_rows(frame, check=False) if len(keys) == len(paths) else None
+    if found is not None:
+        fields, sure = plain_fields(frame.lines, list(dict.fromkeys(keys)), *found)
+        columns = [fields[key].fill_null("") for key in keys]
+    if sure.all() or not reader.is_usable:
+        return columns, sure
+    rows = pl.Series(np.flatnonzero(~sure))
+    read, read_surely = reader.values(frame.lines.gather(rows))
+    if len(rows) == len(frame):
+        return read, read_surely
+    sure[~sure] = read_surely
+    return [
+        column.scatter(rows, more) for column, more in zip(columns, read, strict=True)
+    ], sure
 
 
 def _values_of_lines(

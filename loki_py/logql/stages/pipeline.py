@@ -23,7 +23,8 @@ from loki_py.logql.stages.formats import (
     line_format,
     line_reads,
 )
-from loki_py.logql.stages.json_fields import json, learn_lines
+from loki_py.logql.stages.json_fields import json
+from loki_py.logql.stages.json_known import learn_lines
 from loki_py.logql.stages.label_filter import label_filter, names_of
 from loki_py.logql.stages.label_filter import reads as label_filter_reads
 from loki_py.logql.stages.label_filter import test_of as filter_test
@@ -129,7 +130,7 @@ class Pipeline:
         )
         self._reads_line = wants.line
         first = stages[leading] if leading < len(stages) else None
-        self._reads_json = isinstance(first, ast.JsonParser) and not first.extractions
+        self._reads_json = isinstance(first, ast.JsonParser | ast.UnpackParser)
         names = wants.labels
         # Whether a stored name is taken decides what a parsed label is called.
         self._metadata = None

@@ -11,6 +11,7 @@ from loki_py.logql import ast
 from loki_py.logql.exec.frame import ERROR, ERROR_DETAILS, Frame, Mask, metadata_sources
 from loki_py.logql.stages.extraction import Cells, finish, series_of
 from loki_py.logql.stages.json_fields import JSON_ERROR
+from loki_py.logql.stages.json_known import plain_rows
 from loki_py.logql.stages.json_paths import decoded, may_be_spelled_otherwise
 from loki_py.logql.stages.json_scan import JsonInvalid, members, sanitized, unescape
 from loki_py.logql.stages.stage import Apply, Wants
@@ -36,9 +37,12 @@ def unpack(stage: ast.UnpackParser, wants: Wants) -> Apply:  # noqa: ARG001
         lines = frame.lines
         entries = lines
         columns: dict[str, pl.Series] = {}
-        unread = np.ones(len(lines), np.bool_)
+        unread = ~_without_entry(frame)
+        if not unread.any():
+            return
         if reader is not None:
-            entries, columns, unread = reader.read(lines)
+            entries, columns, more = reader.read(lines)
+            unread &= more
         failed: dict[int, str] = {}
         if unread.any():
             rows = pl.Series(np.flatnonzero(unread))
@@ -55,6 +59,19 @@ def unpack(stage: ast.UnpackParser, wants: Wants) -> Apply:  # noqa: ARG001
         finish(frame, columns, wants, failed=failed, error=JSON_ERROR)
 
     return apply
+
+
+def _without_entry(frame: Frame) -> Mask:
+    """Return the lines that are plainly sound and hold no `_entry`: nothing is packed.
+
+    Only where that is known.
+    """
+    found = plain_rows(frame, check=False)
+    if found is None:
+        return np.zeros(len(frame), np.bool_)
+    has = frame.lines.str.contains(f'"{ENTRY}"', literal=True)
+    without: Mask = found[1] & ~has.to_numpy()
+    return without
 
 
 class _Reader:
