@@ -49,11 +49,11 @@ def _spelled(units: dict[str, float]) -> dict[str, float]:
 _SPELLED_SIZES = _spelled(_SIZE_UNITS)
 _SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
 _SIZE_MAX = 2.0**64
-_DURATION_MAX = 2.0**52
+_DURATION_MAX = 2.0**50
 """Longer durations, in nanoseconds, need more digits than a product has."""
 
-_NOISE_NS, _NOISE_SHARE = 1e-3, 1e-15
-"""What multiplying may add to a whole number of nanoseconds, or take from it."""
+_NOISE_SHARE = 1e-15
+"""What multiplying may add to a whole number, or take from it, as its share."""
 
 _NO_NUMBER = pl.Series([None], dtype=pl.Float64)
 
@@ -130,8 +130,8 @@ def _all_plain(
 def _rounded_ns(values: Floats) -> Floats:
     """Return whole nanoseconds; what is clearly between two of them is cut off."""
     whole = np.rint(values)
-    noise = _NOISE_NS + _NOISE_SHARE * values
-    return np.where(np.abs(values - whole) < noise, whole, np.floor(values))
+    noise = _NOISE_SHARE * values
+    return np.where(np.abs(values - whole) <= noise, whole, np.floor(values))
 
 
 def _converted(
