@@ -149,14 +149,15 @@ def _slide(
     run of `span` is made of those that `span` has in binary. The cost grows
     with the buckets and the logarithm of `span`.
     """
-    starts = first + stride * np.arange(count)
+    behind = first + stride * (count - 1) + 1
     runs = fields
     length = 1
     taken = 0
     out: Fields | None = None
     while True:
         if span & length:
-            part = tuple(field[:, starts + taken] for field in runs)
+            starts = slice(first + taken, behind + taken, stride)
+            part = tuple(field[:, starts] for field in runs)
             out = part if out is None else combine(out, part)
             taken += length
         if 2 * length > span:
