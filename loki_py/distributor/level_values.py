@@ -13,13 +13,13 @@ from loki_py.distributor.level_words import (
     UNKNOWN,
 )
 from loki_py.distributor.line_bytes import (
-    Bytes,
     LineBytes,
     Mask,
     first_of_each,
     true_positions,
 )
 from loki_py.model.batch import Rows
+from loki_py.model.words import MASKS, Bytes
 
 Codes = npt.NDArray[np.uint8]
 
@@ -29,7 +29,6 @@ _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
 _SPACES = np.uint64(0x2121212121212121)
 _QUOTES = np.uint64(0x2222222222222222)
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 _INFORMATION = b"information"
 
 
@@ -92,7 +91,7 @@ def value_codes(lines: LineBytes, at: Rows, end: Rows) -> Codes:
     stops &= _HIGHS
     size = np.bitwise_count((stops & (~stops + _ONE)) - _ONE) >> 3
     left = end - at
-    codes = _VALUES.codes_of(lines.low_words[at] & _MASKS[np.minimum(size, left)])
+    codes = _VALUES.codes_of(lines.low_words[at] & MASKS[np.minimum(size, left)])
     longer = ((stops == 0) & (left > 8)).nonzero()[0]
     if len(longer):
         codes[longer] = _long_codes(
@@ -174,4 +173,4 @@ def _stems(lines: LineBytes) -> Rows:
     letters |= low - np.uint8(ord("t")) < np.uint8(4)
     begins &= letters
     at = true_positions(begins)
-    return at[_STEMS.codes_of(lines.low_words[at] & _MASKS[3]) > 0]
+    return at[_STEMS.codes_of(lines.low_words[at] & MASKS[3]) > 0]

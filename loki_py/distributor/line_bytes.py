@@ -11,9 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loki_py.model.batch import Rows, offsets_of
+from loki_py.model.words import MASKS, Bytes, Words, words_of
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 PADDING = 32
@@ -24,7 +23,6 @@ _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _BIT_5 = np.uint8(0x20)
 _ONE = np.uint64(1)
 _DENSE, _SMALL = 16, 65_536
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 
 
 class Scratch:
@@ -113,7 +111,7 @@ class LineBytes:
         good: Mask | None = None
         for begin in range(0, len(text), 8):
             part = text[begin : begin + 8]
-            words = view[at + begin] & _MASKS[len(part)]
+            words = view[at + begin] & MASKS[len(part)]
             equal = words == np.uint64(int.from_bytes(part, "little"))
             good = equal if good is None else good & equal
         assert good is not None
@@ -122,12 +120,12 @@ class LineBytes:
     @cached_property
     def raw_words(self) -> Words:
         """The eight bytes from each position on, little-endian."""
-        return _words(self.raw)
+        return words_of(self.raw)
 
     @cached_property
     def low_words(self) -> Words:
         """The same of `low`."""
-        return _words(self.low)
+        return words_of(self.low)
 
     @cached_property
     def quotes(self) -> Rows:
@@ -169,10 +167,6 @@ class LineBytes:
             first = np.searchsorted(quotes, self.start[rows[some]])
             odd[some] = (index[some] - first) % 2 == 1
         return odd
-
-
-def _words(data: Bytes) -> Words:
-    return np.ndarray((len(data) - 7,), dtype="<u8", buffer=data.data, strides=(1,))
 
 
 def true_positions(mask: Mask) -> Rows:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loki_py.model.words import MASKS, words_of
+
 INLINE_BYTES = 12
 ROOT_BYTES_MAX = 2**31 - 1
 """A position in a buffer has 31 bits."""
@@ -21,8 +23,6 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 
 _VIEW_WORDS = 4
 _ONE_BUFFER = 3
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
-"""By count, that many bytes of a word; the lowest first."""
 
 
 def is_viewed(values: "pa.Array") -> bool:
@@ -75,10 +75,10 @@ def viewed_in(root: "pa.Buffer", start: Rows, length: Rows) -> "pa.StringViewArr
     short = np.flatnonzero(length <= INLINE_BYTES)
     if len(short):
         at, size = start[short], length[short]
-        words = np.ndarray((len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,))
-        low = words[at] & _MASKS[np.minimum(size, 8)]
-        high = heads[at + 8] & _MASKS[np.clip(size - 8, 0, 4)]
-        views[short, 1] = low & _MASKS[4]
+        words = words_of(raw)
+        low = words[at] & MASKS[np.minimum(size, 8)]
+        high = heads[at + 8] & MASKS[np.clip(size - 8, 0, 4)]
+        views[short, 1] = low & MASKS[4]
         views[short, 2] = low >> np.uint64(32)
         views[short, 3] = high
     return viewed(views, root)

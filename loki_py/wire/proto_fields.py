@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from loki_py.errors import BodyTooLarge, ValidationFailed
 from loki_py.model.batch import Rows
+from loki_py.model.words import Words, words_of
 from loki_py.wire.wire_scan import PADDING, Mask, Scanner
 
 ROUNDS_MAX = 2_000
@@ -29,7 +29,6 @@ FIELDS_MAX = 20_000_000
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _SIZES = {FIXED64: 8, FIXED32: 4}
 
-Words = npt.NDArray[np.uint64]
 _NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
@@ -94,9 +93,7 @@ class FieldReader:
 
     def numbers_at(self, start: Rows, *, size: int) -> Words:
         """Return the fixed-size numbers that start at each offset."""
-        words: Words = np.ndarray(
-            (len(self.data) - 7,), dtype="<u8", buffer=self.data, strides=(1,)
-        )[start]
+        words = words_of(self.data)[start]
         return words & np.uint64(0xFFFFFFFF) if size == 4 else words
 
     def read(self, start: Rows, end: Rows) -> Fields:

@@ -14,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from loki_py.model.batch import Rows
+from loki_py.model.words import WORD_BYTES, Words, words_of
 
 Mask = npt.NDArray[np.bool_]
 
 PADDING = bytes(16)
 """What must follow the last field, so that words may be read there."""
 
-Words = npt.NDArray[np.uint64]
 
-_WORD_BYTES = 8
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _ONE = np.uint64(1)
 
@@ -62,9 +61,7 @@ class Scanner:
     def __init__(self, padded: bytes) -> None:
         self.buffer = np.frombuffer(padded, np.uint8)
         self.size = len(padded) - len(PADDING)
-        self._words = np.ndarray(
-            (len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,)
-        )
+        self._words = words_of(padded)
 
     def has_tag(self, at: Rows, tag: int, *, end: Rows) -> Mask:
         """Return whether a field with this one-byte tag starts at each offset."""
@@ -79,7 +76,7 @@ class Scanner:
             return first.astype(np.int64), at + 1, at < end
         value, size = _folded(self._words[at_most])
         after = at + size
-        return value, after, (size <= _WORD_BYTES) & (after <= end)
+        return value, after, (size <= WORD_BYTES) & (after <= end)
 
     def words(self, at: Rows) -> Words:
         """Return the eight bytes at each offset, little-endian.
@@ -116,7 +113,7 @@ def usual_entries(scanner: Scanner, start: Rows, end: Rows) -> UsualEntries:
     at_line = start + size
     at_line += 2
 
-    tail = scanner.words(start + _WORD_BYTES)
+    tail = scanner.words(start + WORD_BYTES)
     nanos, nanos_bytes = _folded(tail >> np.uint64(8))
     has_nanos = size != _ONLY_SECONDS
     fits = ((tail & _BYTE) == 0x10) & (nanos_bytes + (_ONLY_SECONDS + 1) == size)

@@ -1,16 +1,14 @@
 """Number the distinct values of a text column."""
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from loki_py.logql.exec.frame import Rows
+from loki_py.model.views import INLINE_BYTES
+from loki_py.model.words import Words
 
-_Words = npt.NDArray[np.uint64]
-
-_INLINE_BYTES = 12
 _SLOTS_BITS = 12
 """Few distinct values rarely share one of so many slots."""
 
@@ -37,7 +35,7 @@ def _codes_of_short(column: "pa.StringViewArray") -> tuple[Rows, int] | None:
     if column.type != pa.string_view():
         return None
     validity, views = column.buffers()[:2]
-    words: _Words = np.frombuffer(views, "<u8")[2 * column.offset :]
+    words: Words = np.frombuffer(views, "<u8")[2 * column.offset :]
     low, high = words[: 2 * len(column) : 2], words[1 : 2 * len(column) : 2]
     if validity is not None and column.null_count:
         is_null = pc.is_null(column).to_numpy(zero_copy_only=False)
@@ -46,7 +44,7 @@ def _codes_of_short(column: "pa.StringViewArray") -> tuple[Rows, int] | None:
         longest = int((low[~is_null] & np.uint64(0xFFFFFFFF)).max())
     else:
         longest = int((low & np.uint64(0xFFFFFFFF)).max())
-    if longest > _INLINE_BYTES:
+    if longest > INLINE_BYTES:
         return None
     mixed = low * _MULTIPLIERS[0]
     is_wide = bool(high.any())

@@ -18,7 +18,6 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 
 ERROR = "__error__"
 ERROR_DETAILS = "__error_details__"
-PRESERVE_ERROR = "__preserve_error__"
 DUPLICATE_SUFFIX = "_extracted"
 
 

@@ -9,11 +9,10 @@ import polars as pl
 
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.ips import IpRange, parse_ip_pattern
-from loki_py.logql.stages.key_values import Bytes, Words
 from loki_py.logql.stages.line_spans import LineSpans
-from loki_py.logql.stages.line_views import WORD_BYTES
 from loki_py.logql.stages.regex import Regex
 from loki_py.model.batch import Rows
+from loki_py.model.words import MASKS, WORD_BYTES, Bytes, Words
 
 _V6 = re.compile(r"[0-9a-fA-F:.]+")
 _MAYBE_V6 = Regex(r"::|[0-9a-fA-F]+:[0-9a-fA-F]+:[0-9a-fA-F]+:[0-9a-fA-F]+:")
@@ -22,7 +21,6 @@ _V4_CHARS_MIN, _V4_CHARS_MAX = 7, 15
 _DOTS, _SEVENS, _HIGHEST = (
     np.uint64(byte * 0x0101010101010101) for byte in (_DOT, 0x7F, 0x80)
 )
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 _OCTET_MAX, _V4_OCTETS = 255, 4
 
 
@@ -86,7 +84,7 @@ def _dots(words: Words, start: Rows, length: Rows) -> Rows:
         size = np.clip(length - behind, 0, WORD_BYTES)
         word = words[np.minimum(start + behind, len(words) - 1)] ^ _DOTS
         # A byte that is no dot is no zero now, and carries into its highest bit.
-        others = np.bitwise_count((word + _SEVENS) & _HIGHEST & _MASKS[size])
+        others = np.bitwise_count((word + _SEVENS) & _HIGHEST & MASKS[size])
         count += size - others
     return count
 

@@ -14,19 +14,14 @@ import polars as pl
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.stages.json_plain import plain_lines
 from loki_py.logql.stages.key_values import (
-    Words,
     bytes_below,
     bytes_equal,
     bytes_until,
     texts_of_words,
 )
-from loki_py.logql.stages.line_views import (
-    NEAR_BYTES,
-    WORD_BYTES,
-    LineViews,
-    numbers_of,
-)
+from loki_py.logql.stages.line_views import NEAR_BYTES, LineViews, numbers_of
 from loki_py.model.batch import Rows
+from loki_py.model.words import WORD_BYTES, Words
 
 _SCALAR = r'(?:"[^"\\]*"|-?[0-9][-+.0-9eE]*|true|false)'
 _FLAT_PREFIX = (

@@ -15,9 +15,9 @@ import polars as pl
 
 from loki_py.logql.exec.frame import Mask, constant, with_nulls
 from loki_py.logql.stages.json_scan import unescape
-from loki_py.logql.stages.key_values import Bytes, Words, texts_of_spans
-from loki_py.logql.stages.line_views import WORD_BYTES
+from loki_py.logql.stages.key_values import texts_of_spans
 from loki_py.model.batch import Rows
+from loki_py.model.words import WORD_BYTES, Bytes, words_of
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys, and places in arrays."""
@@ -222,12 +222,7 @@ class _Pieces:
 
     def texts(self, start: Rows, end: Rows) -> pl.Series:
         """Return a text for each range of the data."""
-        words: Words = np.ndarray(
-            (len(self.data) - WORD_BYTES + 1,),
-            dtype="<u8",
-            buffer=self.data.data,
-            strides=(1,),
-        )
+        words = words_of(self.data)
         every = np.ones(len(start), np.bool_)
         return texts_of_spans(self.data, words, start, end, every)
 

@@ -26,8 +26,8 @@ from loki_py.logql.stages.json_bits import (
     escaped,
     places_of,
 )
-from loki_py.logql.stages.key_values import Bytes
 from loki_py.model.batch import Rows
+from loki_py.model.words import Bytes
 
 _BYTE, _SIGNED = pl.col("byte"), pl.col("signed")
 _CLASSES = (

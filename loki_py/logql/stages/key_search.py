@@ -13,9 +13,7 @@ import polars as pl
 
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.stages.key_values import (
-    MASKS,
     LineBuffer,
-    Words,
     bytes_below,
     bytes_equal,
     bytes_until,
@@ -24,13 +22,9 @@ from loki_py.logql.stages.key_values import (
     texts_of_words,
     values_of_key,
 )
-from loki_py.logql.stages.line_views import (
-    NEAR_BYTES,
-    WORD_BYTES,
-    LineViews,
-    numbers_of,
-)
+from loki_py.logql.stages.line_views import NEAR_BYTES, LineViews, numbers_of
 from loki_py.model.batch import Rows
+from loki_py.model.words import MASKS, WORD_BYTES, Words
 
 _SPACE, _QUOTE = ord(" "), ord('"')
 _BYTE, _BYTE_BITS = np.uint64(0xFF), np.uint64(8)

@@ -10,15 +10,13 @@ inside.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
 from loki_py.model.batch import Rows, offsets_of
-
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
+from loki_py.model.views import INLINE_BYTES
+from loki_py.model.words import MASKS, Bytes, Words, words_of
 
 PADDING_BYTES = 128
 """What lies behind copied texts, so that words can be read of the last."""
@@ -29,10 +27,7 @@ _WILD, _NOT_ASCII = ord("_"), 0x80
 _EVERY_BYTE = 0x0101010101010101
 _HIGH_BITS = np.uint64(0x80 * _EVERY_BYTE)
 _HALF_BITS = np.uint64(32)
-INLINE_BYTES = 12
 _REPLACEMENT = np.frombuffer("\ufffd".encode(), np.uint8)
-MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
-"""By count, that many bytes of a word; the lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +71,6 @@ def texts_copied(texts: pl.Series) -> tuple[Bytes, Rows, Rows]:
     offsets = offsets_of(column)
     raw = np.frombuffer(column.buffers()[2], np.uint8)
     return raw, offsets[:-2], offsets[1:-1]
-
-
-def words_of(raw: Bytes) -> Words:
-    """Return the eight bytes from each position on."""
-    return np.ndarray((len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,))
 
 
 def _line_of(start: Rows, at: Rows) -> Rows:

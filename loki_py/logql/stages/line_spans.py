@@ -5,15 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from loki_py.logql.stages.key_values import (
-    Bytes,
-    Words,
-    bytes_equal,
-    first_byte,
-    texts_of_spans,
-)
-from loki_py.logql.stages.line_views import WORD_BYTES, LineViews, numbers_of
+from loki_py.logql.stages.key_values import bytes_equal, first_byte, texts_of_spans
+from loki_py.logql.stages.line_views import LineViews, numbers_of
 from loki_py.model.batch import Rows
+from loki_py.model.words import WORD_BYTES, Bytes, Words
 
 _NEAR_WORDS = 12
 """Steps of eight bytes, or to the next candidate, that are taken for all lines at

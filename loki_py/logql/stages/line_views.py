@@ -13,17 +13,11 @@ import polars as pl
 import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
-from loki_py.logql.stages.key_values import (
-    INLINE_BYTES,
-    Bytes,
-    Words,
-    first_byte,
-    texts_copied,
-    words_of,
-)
+from loki_py.logql.stages.key_values import first_byte, texts_copied
 from loki_py.model.batch import Rows
+from loki_py.model.views import INLINE_BYTES
+from loki_py.model.words import WORD_BYTES, Bytes, Words, words_of
 
-WORD_BYTES = 8
 NEAR_BYTES = 2 * WORD_BYTES
 """What is read of a text at once."""
 

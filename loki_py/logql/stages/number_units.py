@@ -12,10 +12,10 @@ import polars as pl
 import pyarrow as pa
 
 from loki_py.logql.exec.frame import Mask
-from loki_py.logql.stages.key_values import Words
 from loki_py.model.batch import Rows
 from loki_py.model.results import Floats
 from loki_py.model.views import INLINE_BYTES
+from loki_py.model.words import Words
 
 _WORD_DIGITS = np.uint64(8)
 """Digits that are read at once, and the most before a dot."""

@@ -49,14 +49,12 @@ class StageKind:
         build: the stage's function, for what later stages want.
         labels: the label names that it reads.
         line: whether it reads the line.
-        sets_line: whether the line it leaves is another than it met.
         passes: the only labels that are left behind it; None for all.
     """
 
     build: Build
     labels: Callable[[Any], Names] = lambda _: frozenset()
     line: bool = True
-    sets_line: bool = False
     passes: Callable[[Any], Names] = lambda _: None
 
 
