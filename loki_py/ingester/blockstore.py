@@ -31,6 +31,7 @@ from loki_py.errors import CorruptData
 from loki_py.ingester.flush_record import FlushRecord, decode_record, encode_record
 from loki_py.ingester.stream_table import Refs
 from loki_py.runtime.logs import logger_of
+from loki_py.wal.segment_file import sync_folder
 
 BLOCKS_SUFFIX = ".blocks"
 FLUSHED_SUFFIX = ".flushed"
@@ -240,7 +241,7 @@ class BlockStore:
         """
         for file in files:
             file.path.unlink(missing_ok=True)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         for ulid in ulids:
             self._record_path(ulid).unlink(missing_ok=True)
 
@@ -302,16 +303,8 @@ def write_durably(
             opened.flush()
             os.fsync(opened.fileno())
         temporary.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

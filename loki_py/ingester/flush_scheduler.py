@@ -28,6 +28,7 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.object_keys import ULID_RANDOM_BYTES, ulid_of
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 
 OnFlushed = Callable[[str, str, bytes], None]
 """Called with tenant, index key and index bytes once a flush is durable."""
@@ -94,11 +95,8 @@ class FlushScheduler:
 
     async def stop(self) -> None:
         """End after the flush that is under way."""
-        assert self._task is not None
         async with self._one_at_a_time:
-            self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+            await end_task(self._task)
 
     async def flush_all(self, successors: Successors | None = None) -> None:
         """Flush every tenant's block files; durable on return.

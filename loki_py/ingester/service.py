@@ -9,7 +9,6 @@ what no longer changes.
 """
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +42,7 @@ from loki_py.model.matchers import Matcher
 from loki_py.model.scan import Scan
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 from loki_py.storage.abc import ObjectStore
 from loki_py.transport.abc import PushAnswer, Selection, SurveyedSource
 from loki_py.transport.tailing import Following
@@ -170,10 +170,7 @@ class Ingester(SurveyedSource):
     async def stop(self) -> None:
         """Take no more pushes, cut what is in memory, close the WAL."""
         self._serving = False
-        assert self._ticks is not None
-        self._ticks.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._ticks
+        await end_task(self._ticks)
         self._cutter.seal()
         await self._cutter.stop()
         await self._flushes.stop()
@@ -374,6 +371,7 @@ class Ingester(SurveyedSource):
                 entries=replayed.counts.entries,
                 torn_bytes=stats.torn_bytes,
                 quarantined=stats.quarantined,
+                quarantined_bytes=stats.quarantined_bytes,
             )
         return segment_max
 

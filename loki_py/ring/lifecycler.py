@@ -33,6 +33,7 @@ from loki_py.ring.tokens import claim_tokens, peers_of
 from loki_py.ring.watcher import backoff_s
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 
 CLAIMS_MAX = 1_000
 """Tries to take tokens while others do; each lost try means another one won."""
@@ -110,10 +111,7 @@ class Lifecycler:
         Where the store is away, the entry goes with its lease.
         """
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_task(task)
         if not self._revision:
             return
         try:

@@ -16,14 +16,6 @@ def acks_needed(*, chosen_count: int, replication_factor: int) -> int:
     return quorum_of(max(chosen_count, replication_factor))
 
 
-def reads_needed(*, chosen_count: int, replication_factor: int) -> int:
-    """Return how many of the chosen must answer to see every acknowledged entry."""
-    needed = acks_needed(
-        chosen_count=chosen_count, replication_factor=replication_factor
-    )
-    return max(chosen_count - needed + 1, 0)
-
-
 def lost_domains_max(replication_factor: int) -> int:
     """Return how many instances (or zones) a read may do without.
 

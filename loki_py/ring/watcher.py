@@ -17,6 +17,7 @@ from loki_py.ring.replication import ReadSet, read_set
 from loki_py.ring.settings import RingSettings
 from loki_py.runtime.clock import Clock
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.tasks import end_task
 
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 2.0
@@ -54,10 +55,7 @@ class RingWatcher:
     async def stop(self) -> None:
         """End the task; the snapshot stays."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_task(task)
 
     @property
     def ring(self) -> RingDesc:

@@ -23,8 +23,14 @@ from loki_py.transport.transfers import TransferClient
 from loki_py.wire.label_cache import LabelCache
 
 CLIENTS_MAX = 1_000
+"""Clients that are kept; of more, those that were called longest ago are closed."""
+
 IDLE_NS_MAX = 600_000_000_000
+"""How long a client is kept that nobody calls."""
+
 CLOSE_S_MAX = 5.0
+"""How long the calls of a client that is closed may go on."""
+
 _NS_PER_S = 1_000_000_000
 
 
@@ -132,10 +138,13 @@ class IngesterPool:
 
     def _close_idle(self, replaced: str, now_ns: int) -> None:
         """Close the former client of an instance, and those nobody calls."""
+        by_use = sorted(self._clients, key=lambda name: self._clients[name].used_ns)
         idle = [
             name
-            for name, client in self._clients.items()
-            if name == replaced or now_ns - client.used_ns > IDLE_NS_MAX
+            for kept, name in enumerate(reversed(by_use), start=1)
+            if name == replaced
+            or kept >= CLIENTS_MAX
+            or now_ns - self._clients[name].used_ns > IDLE_NS_MAX
         ]
         for name in idle:
             closing = self._clients.pop(name).channel.close(CLOSE_S_MAX)

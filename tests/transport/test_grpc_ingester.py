@@ -27,6 +27,7 @@ from loki_py.model.scan import Columns, ReadStats, Scan, Skipped
 from loki_py.ring.desc import InstanceDesc, InstanceState
 from loki_py.runtime.clock import SystemClock
 from loki_py.transport import grpc_names as names
+from loki_py.transport import pool as pool_module
 from loki_py.transport.abc import Discard, InstanceLost, PushAnswer
 from loki_py.transport.grpc_calls import error_of_call
 from loki_py.transport.grpc_names import RECONNECT_MS_MIN
@@ -272,6 +273,25 @@ async def test_instance_that_is_not_there_is_lost_at_once():
     gone = InstanceDesc("i-9", "127.0.0.1:1", InstanceState.ACTIVE)
     with pytest.raises(InstanceLost, match="ingester i-9: not reached"):
         await pool.client_of(gone).series("t", (), start_ns=0, end_ns=1)
+    await pool.stop()
+
+
+async def test_of_too_many_clients_the_longest_unused_are_closed(monkeypatch):
+    """What is called again meanwhile stays as it is."""
+    monkeypatch.setattr(pool_module, "CLIENTS_MAX", 2)
+    pool = IngesterPool(IngesterClientConfig(), clock=SystemClock())
+    await pool.start()
+    members = [
+        InstanceDesc(f"i-{n}", f"127.0.0.1:{n}", InstanceState.ACTIVE)
+        for n in (1, 2, 3)
+    ]
+
+    first, second = pool.client_of(members[0]), pool.client_of(members[1])
+    assert pool.client_of(members[0]) is first
+    pool.client_of(members[2])
+
+    assert pool.client_of(members[0]) is first
+    assert pool.client_of(members[1]) is not second
     await pool.stop()
 
 
