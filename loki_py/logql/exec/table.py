@@ -10,8 +10,8 @@ from loki_py.errors import LimitExceeded, QueryInvalid
 from loki_py.logql.exec.frame import Mask
 from loki_py.model.results import Floats, Labels
 
-VALUES_MAX = 32_000_000
-"""Values, of all series at all times, that one table may have: 288 MB."""
+VALUES_MAX = 10_000_000
+"""Values, of all series at all times, that one table may have: 90 MB."""
 
 SLICE_VALUES = 2_000_000
 """Values of series that are looked at together, where there is a choice."""
