@@ -5,7 +5,6 @@ that fails is tried again at the next round, its entries stay where they are.
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -116,17 +115,25 @@ class FlushScheduler:
             try:
                 await self.flush_due()
             except Exception:
-                self._metrics.flush_failures.inc()
-                log.exception("flushes broke")
+                log.exception("flushed files were not dropped")
 
     async def flush_due(self) -> None:
         """Flush the tenants that are due; failures are counted and come again."""
         for tenant in list(self._state.tables):
+            await self._flush_if_due(tenant)
+        await self._keep_bounds()
+
+    async def _flush_if_due(self, tenant: str) -> None:
+        """Flush a tenant if it is due; whatever fails is no matter of others."""
+        try:
             reason = self._reason(tenant)
             if reason is not None:
-                with contextlib.suppress(Unavailable):
-                    await self._flush(tenant, reason)
-        await self._keep_bounds()
+                await self._flush(tenant, reason)
+        except Unavailable:
+            return  # counted and told by `_try_flush`
+        except Exception:
+            self._metrics.flush_failures.inc()
+            log.exception("flush broke", tenant=tenant)
 
     def _reason(self, tenant: str) -> FlushReason | None:
         files = self._blocks.unflushed(tenant)
@@ -195,7 +202,7 @@ class FlushScheduler:
                 self._flusher.flush,
                 tenant,
                 files,
-                now_ns=self._clock.now_ns(),
+                clock=self._clock,
                 without=elsewhere,
             )
         except (OSError, LokiError) as error:

@@ -30,6 +30,7 @@ from loki_py.model.batch import EntryBatch, Timestamps, concat
 from loki_py.model.labels import LabelSet
 from loki_py.model.object_keys import index_key, pack_key, ulid_of
 from loki_py.model.scan import Columns
+from loki_py.runtime.clock import Clock
 from loki_py.storage.abc import ObjectStore
 
 PACK_LINE_BYTES_MAX = 1 << 30
@@ -163,26 +164,39 @@ class Flusher:
         tenant: str,
         files: Sequence[LocalFile],
         *,
-        now_ns: int,
+        clock: Clock,
         without: frozenset[LabelSet] = frozenset(),
     ) -> FlushOutcome:
         """Write the entries of the tenant in these files; durable on return.
 
         Args:
+            clock: tells when it began, and when all of it was durable.
             without: streams that are durable elsewhere; not all there are.
 
         Raises: CorruptData where a block changed on disk; OSError, Unavailable
             where the store refuses. Nothing is visible then.
         """
+        now_ns = clock.now_ns()
         numbers: dict[LabelSet, int] = {}
         sources = [_Source(local, tenant, numbers) for local in files]
         batches = _Ahead(self._batches(sources, tuple(numbers), without))
         packs: list[PackEntry] = []
         while batches.has_next:
             packs.append(self._write_pack(tenant, sources, batches, now_ns=now_ns))
-        return self._write_index(
-            tenant, files, packs, batches.duplicates, now_ns=now_ns
+        ulid = _new_ulid(now_ns)
+        key = index_key(tenant, now_ns=now_ns, ulid=ulid, writer=self._instance_id)
+        index = encode_index_file(packs, tenant=tenant, writer=self._instance_id)
+        self._store.put(key, index)
+        record = FlushRecord(
+            ulid=ulid,
+            tenant=tenant,
+            generations=tuple(local.generation for local in files),
+            packs=tuple(pack.key for pack in packs),
+            flushed_ns=clock.now_ns(),
+            duplicates=batches.duplicates,
         )
+        chunks_count = sum(len(pack.chunks) for pack in packs)
+        return FlushOutcome(record, key, index, chunks_count)
 
     def _write_pack(
         self,
@@ -272,30 +286,6 @@ class Flusher:
                 yield concat(filled)
             for source in sources:
                 source.release_pages()
-
-    def _write_index(
-        self,
-        tenant: str,
-        files: Sequence[LocalFile],
-        entries: Sequence[PackEntry],
-        duplicates: int,
-        *,
-        now_ns: int,
-    ) -> FlushOutcome:
-        ulid = _new_ulid(now_ns)
-        data = encode_index_file(entries, tenant=tenant, writer=self._instance_id)
-        key = index_key(tenant, now_ns=now_ns, ulid=ulid, writer=self._instance_id)
-        self._store.put(key, data)
-        record = FlushRecord(
-            ulid=ulid,
-            tenant=tenant,
-            generations=tuple(local.generation for local in files),
-            packs=tuple(entry.key for entry in entries),
-            flushed_ns=now_ns,
-            duplicates=duplicates,
-        )
-        chunks_count = sum(len(entry.chunks) for entry in entries)
-        return FlushOutcome(record, key, data, chunks_count)
 
 
 class _Ahead:

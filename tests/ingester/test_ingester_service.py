@@ -311,6 +311,35 @@ async def test_push_after_stop_is_refused(tmp_path):
         await ingester.push("t", cell.batch((0, 1, "late")))
 
 
+class SlowStore(MemoryStore):
+    """An object store to which every object takes a while."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self._clock = clock
+
+    def put(self, key, data):
+        super().put(key, data)
+        self._clock.advance(20 * SECOND)
+
+
+async def test_files_stay_from_the_end_of_their_flush(tmp_path):
+    """However long it took: others have had the time to see what it wrote."""
+    cell = Cell(tmp_path, hot_tier_bytes_max=0, chunk_retain_ns=35 * SECOND)
+    cell.store = SlowStore(cell.clock)
+    rows = expected(cell, *THREE)
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch(*THREE))
+        await ingester.flush()
+        cell.clock.advance(34 * SECOND)
+        await ingester._flushes.flush_due()
+        assert await rows_of(ingester) == rows
+        cell.clock.advance(SECOND)
+        await ingester._flushes.flush_due()
+
+        assert await rows_of(ingester) == []
+
+
 async def test_large_stream_is_flushed_in_slices_of_time(tmp_path, monkeypatch):
     """A stream larger than a slice is sorted piece by piece into one order."""
     monkeypatch.setattr(
