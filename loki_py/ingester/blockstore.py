@@ -281,15 +281,20 @@ def write_durably(
     buffers: Iterable[Buffer],
     *,
     sync: Callable[[int], None] = os.fdatasync,
+    sync_names: Callable[[Path], None] = sync_folder,
 ) -> None:
     """Write a file that is there whole and durable, or not at all. Blocking.
 
+    Where its name can not be made durable, nor can it be that the name is gone:
+    after a crash the file may be there, whole.
+
     Args:
         sync: what was written before is on disk after it.
+        sync_names: makes the names in a folder durable.
 
     Raises: OSError.
     """
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    written = temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     try:
         with temporary.open("wb") as opened:
             unsynced_bytes = 0
@@ -302,9 +307,9 @@ def write_durably(
                     unsynced_bytes = 0
             opened.flush()
             os.fsync(opened.fileno())
-        temporary.rename(path)
-        sync_folder(path.parent)
-    except OSError:
+        written = temporary.rename(path)
+        sync_names(path.parent)
+    except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            written.unlink(missing_ok=True)
         raise

@@ -157,15 +157,16 @@ class FlushScheduler:
             elsewhere: frozenset[LabelSet] = frozenset()
             if successors is not None:
                 elsewhere = await handed_over(tenant, files, successors)
-                self._metrics.chunks_sent.inc(len(elsewhere))
                 if elsewhere == streams_of(tenant, files):
                     await self._note_handed_over(tenant, files)
+                    self._metrics.chunks_sent.inc(len(elsewhere))
                     return
             outcome = await self._try_flush(tenant, files, elsewhere)
             self._on_flushed(tenant, outcome.index_key, outcome.index)
             await self._note(outcome.record)
         seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
         self._metrics.flush_seconds.observe(seconds)
+        self._metrics.chunks_sent.inc(len(elsewhere))
         self._metrics.duplicates.inc(outcome.record.duplicates)
         self._metrics.chunks_flushed.labels(reason.value).inc(outcome.chunks_count)
         log.info(
@@ -210,7 +211,7 @@ class FlushScheduler:
             log.warning("flush failed", tenant=tenant, reason=str(error))
             if isinstance(error, CorruptData):
                 raise Unavailable(f"a block of tenant {tenant} is damaged") from error
-            raise Unavailable(f"the object store refused: {error}") from error
+            raise Unavailable(f"flush failed: {error}") from error
 
     async def _keep_bounds(self) -> None:
         """Drop the oldest hot parts over the bound; forget idle streams."""

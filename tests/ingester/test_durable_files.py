@@ -27,13 +27,14 @@ def test_large_file_is_synced_while_it_is_written(tmp_path):
     assert path.read_bytes() == BUFFER * 10
 
 
-def test_file_that_can_not_be_synced_is_not_there(tmp_path):
+@pytest.mark.parametrize("what", ["sync", "sync_names"])
+def test_file_that_can_not_be_synced_is_not_there(tmp_path, what):
     """Neither under its name nor beside it; the failure is told."""
 
-    def sync(_):
+    def refuse(_):
         raise OSError(errno.EIO, "no")
 
     with pytest.raises(OSError, match="no"):
-        write_durably(tmp_path / "1.blocks", [BUFFER] * 10, sync=sync)
+        write_durably(tmp_path / "1.blocks", [BUFFER] * 10, **{what: refuse})
 
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from test_failing_flushes import AwayStore
 from test_ingester_service import THREE, A, B, Cell, expected, rows_of
 
+from loki_py.errors import Unavailable
 from loki_py.index.files import decode_index_file
 
 MANY = ((1, 1, "other"), *((0, n, "lines") for n in range(4)))
@@ -133,3 +135,18 @@ async def test_chunk_that_was_refused_is_offered_no_more(tmp_path):
     assert successors.offered == [{A.text, B.text}, {B.text}, {B.text}]
     assert uploaded(cell) == [(A.text, 3)]
     assert sent == 1
+
+
+async def test_chunks_are_counted_as_sent_once_the_rest_is_uploaded(tmp_path):
+    """Where the upload fails they are sent again, and are no more than they were."""
+    cell = Cell(tmp_path)
+    cell.store = AwayStore()
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch(*MANY))
+        with pytest.raises(Unavailable, match="flush failed: not reached"):
+            await ingester.flush(FakeSuccessors(chunk_bytes_max=10))
+        cell.store.is_away = False
+        await ingester.flush(FakeSuccessors(chunk_bytes_max=10))
+
+        assert ingester._metrics.chunks_sent._value.get() == 1
+    assert uploaded(cell) == [(A.text, 4)]
