@@ -54,6 +54,16 @@ class HttpProtocol(HttpToolsProtocol):
         self.resume_writing()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Go on waiting for a request where what came was no part of one.
+
+        Line ends between requests are such, and the rest of a body whose answer
+        is out already.
+        """
+        super().data_received(data)
+        if self._ending is None and self._waits_for_a_request:
+            self._end_after(self.timeout_keep_alive, self.transport.abort)
+
     def on_message_begin(self) -> None:
         """Wait for the rest of a request."""
         self._end_after(self._patience.read_s_max, self._request_is_late)
@@ -83,6 +93,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._stuck.cancel()
             self._stuck = None
         super().resume_writing()
+
+    @property
+    def _waits_for_a_request(self) -> bool:
+        """Return whether none is at work, and the connection is still ours."""
+        is_at_work = self.cycle is not None and not self.cycle.response_complete
+        return self in self.connections and not is_at_work
 
     def _request_is_late(self) -> None:
         seconds = self._patience.read_s_max
