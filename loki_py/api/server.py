@@ -1,8 +1,9 @@
 """The ASGI entry: pushes go straight to their route, the rest through the table."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 
+from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -27,6 +28,9 @@ __all__ = ["AsgiApp", "new_server"]
 
 FORMS_BYTES_MAX = 64 << 20
 """All form bodies that are being read, together."""
+
+SLICE_BYTES_MAX = 256 << 10
+"""What is given to a connection at once: the client has the write time for each."""
 
 BROKEN_OFF_STATUS = 500
 """What an answer counts as that broke off by our own fault, whatever it began as."""
@@ -142,8 +146,33 @@ async def _caller_and_answer(
 def _response_of(answer: Answer) -> Response:
     headers = dict(answer.headers)
     if answer.pieces is not None:
-        return StreamingResponse(answer.pieces, answer.status, headers)
-    return Response(answer.body, answer.status, headers)
+        pieces = iterate_in_threadpool(answer.pieces)
+    elif len(answer.body) > SLICE_BYTES_MAX:
+        headers["content-length"] = str(len(answer.body))
+        pieces = _alone(answer.body)
+    else:
+        return Response(answer.body, answer.status, headers)
+    return StreamingResponse(_slices(pieces), answer.status, headers)
+
+
+async def _alone(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece
+
+
+async def _slices(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes | memoryview]:
+    """Yield what `pieces` gives, in slices; end when the last one has been taken.
+
+    A connection takes the next slice, be it empty, when most of the one before
+    has gone out, and takes anything once it is lost: so who watches for its end
+    has a turn after each.
+    """
+    async for piece in pieces:
+        whole = memoryview(piece)
+        for first in range(0, len(whole), SLICE_BYTES_MAX):
+            yield whole[first : first + SLICE_BYTES_MAX]
+            await asyncio.sleep(0)
+    yield b""
+    await asyncio.sleep(0)
 
 
 def _wrong_method(methods: Sequence[str]) -> Response:

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from loki_py.api.answers import Answer
 from loki_py.api.context import ApiContext, Tenancy
 from loki_py.api.routes import GET, Route
-from loki_py.api.server import new_server
+from loki_py.api.server import SLICE_BYTES_MAX, new_server
 from loki_py.runtime.clock import ManualClock
 from loki_py.runtime.metrics import RequestMetrics, new_registry
 
@@ -19,9 +19,13 @@ SECOND_NS = 10**9
 
 
 class Streaming:
-    """A server whose one route is answered with three pieces, a second apart."""
+    """A server whose one route is answered with three pieces, a second apart.
 
-    def __init__(self):
+    Or with a body that is there as a whole.
+    """
+
+    def __init__(self, body=None):
+        self.body = body
         self.registry = new_registry("1")
         self.clock = ManualClock()
         metrics = RequestMetrics(self.registry)
@@ -34,6 +38,8 @@ class Streaming:
         self.is_left = asyncio.Event()
 
     async def answer(self, _asked):
+        if self.body is not None:
+            return Answer(self.body)
         return Answer(pieces=self.pieces())
 
     def pieces(self):
@@ -43,8 +49,11 @@ class Streaming:
         if self.trouble is not None:
             raise self.trouble
 
-    async def ask(self, *, leaves_after=-1):
-        """Ask once; the client leaves after so many messages."""
+    async def ask(self, *, leaves_after=-1, is_stuck=True):
+        """Ask once; the client leaves after so many messages.
+
+        Its connection takes no more then, or, as lost ones do, all that comes.
+        """
 
         async def receive():
             await self.is_left.wait()
@@ -55,7 +64,8 @@ class Streaming:
             self.counted_early |= any(self.value_of(COUNT, each) for each in (200, 499))
             if len(self.sent) == leaves_after:
                 self.is_left.set()
-                await asyncio.Event().wait()
+                if is_stuck:
+                    await asyncio.Event().wait()
 
         scope = {
             "type": "http",
@@ -69,6 +79,11 @@ class Streaming:
                 await self.app(scope, receive, send)
             finally:
                 self.told = [event for event in told if event["event"] == "request"]
+
+    @property
+    def slices(self):
+        """What was sent of the body, message by message."""
+        return [bytes(message["body"]) for message in self.sent[1:]]
 
     def value_of(self, name, status):
         labels = {
@@ -118,3 +133,51 @@ async def test_answer_that_breaks_off_counts_as_our_fault():
 
     assert server.value_of(COUNT, 500) == 1
     assert server.told[0]["status"] == 500
+
+
+async def test_large_body_is_sent_in_slices():
+    body = bytes(range(256)) * (5 * SLICE_BYTES_MAX // 512)
+    server = Streaming(body)
+
+    await server.ask()
+
+    assert b"".join(server.slices) == body
+    assert max(map(len, server.slices)) == SLICE_BYTES_MAX
+    length = (b"content-length", str(len(body)).encode())
+    assert length in server.sent[0]["headers"]
+    assert server.value_of(COUNT, 200) == 1
+    assert server.told[0]["body_bytes"] == len(body)
+
+
+async def test_large_piece_is_sent_in_slices():
+    server = Streaming()
+    large = bytes(SLICE_BYTES_MAX + 1)
+    server.pieces = lambda: iter([large, PIECE])
+
+    await server.ask()
+
+    assert b"".join(server.slices) == large + PIECE
+    assert max(map(len, server.slices)) == SLICE_BYTES_MAX
+
+
+@pytest.mark.parametrize("size", [0, 1, SLICE_BYTES_MAX])
+async def test_small_body_is_sent_at_once(size):
+    server = Streaming(bytes(size))
+
+    await server.ask()
+
+    assert server.slices == [bytes(size)]
+
+
+@pytest.mark.parametrize("leaves_after", range(1, 6))
+async def test_client_that_is_lost_before_the_last_slice_is_taken_is_told_of(
+    leaves_after,
+):
+    """The start and three slices, the taking of the last of which is waited for."""
+    server = Streaming(bytes(3 * SLICE_BYTES_MAX))
+
+    await server.ask(leaves_after=leaves_after, is_stuck=False)
+
+    assert server.value_of(COUNT, 200) is None
+    assert server.value_of(COUNT, 499) == 1
+    assert server.told[0]["client_left"]
