@@ -11,6 +11,7 @@ from harness import Api, Server, until
 from websockets.sync.client import connect
 
 from bench.server import cpu_s_of
+from loki_py.config.units import NS_PER_S
 
 HALF_A_HEAD = b"POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Le"
 HALF_A_BODY = (
@@ -125,13 +126,41 @@ def test_requests_that_drip_are_ended(sent):
         assert "request given up: not whole in time" in server.log_tail()
 
 
-def test_client_that_does_not_take_its_answer_is_left():
+def test_line_ends_do_not_hold_a_connection():
+    """They are part of no request, whose read time would begin."""
+    settings = {"server.http_server_idle_timeout": "1s"}
+    with store(settings) as (server, _), connected(server) as client:
+        client.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"ready\n"):
+            answer += client.recv(4_096)
+        client.sendall(b"\r\n")
+
+        assert is_ended(client)
+
+
+def lines_asked_for(api):
+    """Return what asks for lines of 18 MB, sent as they are read."""
+    push_many(api, time.time_ns() - LINES)
+    return {"query": '{app="big"}', "limit": LINES}
+
+
+def points_asked_for(api):
+    """Return what asks for points of 12 MB, which are there as a whole."""
+    end_ns = time.time_ns()
+    start_ns = end_ns - 10_000 * NS_PER_S
+    for number in range(60):
+        pushed = [({"app": f"a{number}"}, [(start_ns, "a line")])]
+        assert api.push(pushed).status == 204
+    query = 'count_over_time({app=~".+"}[3h])'
+    return {"query": query, "start": start_ns, "end": end_ns, "step": 1}
+
+
+@pytest.mark.parametrize("asked_for", [lines_asked_for, points_asked_for])
+def test_client_that_does_not_take_its_answer_is_left(asked_for):
     """What the answer holds is free then; the others notice nothing."""
     with store({"server.http_server_write_timeout": "1s"}) as (server, api):
-        push_many(api, time.time_ns() - LINES)
-        target = "/loki/api/v1/query_range?" + urlencode(
-            {"query": '{app="big"}', "limit": LINES}
-        )
+        target = "/loki/api/v1/query_range?" + urlencode(asked_for(api))
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             client.connect(("127.0.0.1", server.port))
