@@ -1,6 +1,6 @@
 """Settings as values: what may be configured, and how it is written.
 
-Reading order: `units`, `limit_kinds`, `otlp`, `limits`; `sections`, `schema` and its
-parts `grpc_schema`, `ring_schema`, `security_schema`, `storage_schema`; `yaml_text`,
-`nearest`, `loader`, `tokens`, `dump`.
+Reading order: `telling`, `units`, `limit_kinds`, `otlp`, `limits`; `sections`, `schema`
+and its parts `grpc_schema`, `ring_schema`, `security_schema`, `storage_schema`;
+`yaml_text`, `nearest`, `loader`, `tokens`, `dump`.
 """

@@ -5,11 +5,13 @@ ValueError, `show` gives back what YAML would hold.
 """
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loki_py.config import units
+from loki_py.config.telling import WrongValue, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +25,19 @@ class Kind:
 def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise ValueError(f"not true or false: {value!r}")
+    raise WrongValue("not true or false", value)
 
 
 def _count(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise ValueError(f"not a whole number of 0 or more: {value!r}")
+    raise WrongValue("not a whole number of 0 or more", value)
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    raise ValueError(f"not a text: {value!r}")
+    raise ValueError(f"not a text: {kind_of(value)}")
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ def _texts(value: object) -> tuple[str, ...]:
         return ()
     if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise ValueError(f"not a list of texts: {value!r}")
+    raise ValueError(f"not a list of texts: {kind_of(value)}")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -53,13 +55,15 @@ def _mapping(value: object) -> Mapping[str, Any]:
         return {}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return value
-    raise ValueError(f"not a mapping with text keys: {value!r}")
+    raise ValueError(f"not a mapping with text keys: {kind_of(value)}")
 
 
 def _mebibytes(value: object) -> int:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return int(value * 1024 * 1024)
-    raise ValueError(f"not a number of MB: {value!r}")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise WrongValue("not a number of MB", value)
+    if not 0 <= value <= _MEBIBYTES_MAX:
+        raise WrongValue("not a finite number of MB of 0 or more", value)
+    return int(value * units.MIB)
 
 
 def _items(value: object) -> Sequence[Mapping[str, Any]]:
@@ -67,7 +71,7 @@ def _items(value: object) -> Sequence[Mapping[str, Any]]:
         return ()
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_mapping(item) for item in value]
-    raise ValueError(f"not a list: {value!r}")
+    raise ValueError(f"not a list: {kind_of(value)}")
 
 
 def one_of(*words: str) -> Kind:
@@ -76,7 +80,7 @@ def one_of(*words: str) -> Kind:
     def parse(value: object) -> str:
         if value in words:
             return str(value)
-        raise ValueError(f"not one of {', '.join(words)}: {value!r}")
+        raise WrongValue(f"not one of {', '.join(words)}", value)
 
     return Kind(parse)
 
@@ -143,6 +147,8 @@ def _generic_fields(value: object) -> Mapping[str, tuple[str, ...]]:
     return {name: _texts(sources) for name, sources in fields.items()}
 
 
+# Beyond, the bytes are no finite number.
+_MEBIBYTES_MAX = sys.float_info.max / units.MIB
 _NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
 
 BOOLEAN = Kind(_boolean)
@@ -157,6 +163,6 @@ TEXT = Kind(_text)
 TEXTS = Kind(_texts, list)
 MAPPING = Kind(_mapping, dict)
 BYTES = Kind(units.parse_bytes, units.print_bytes)
-MEBIBYTES = Kind(_mebibytes, lambda value: value / (1024 * 1024))
+MEBIBYTES = Kind(_mebibytes, lambda value: value / units.MIB)
 DURATION = Kind(units.parse_duration_ns, units.print_duration)
 TIME = Kind(units.parse_time_ns, lambda ns: units.print_time(ns) if ns else 0)

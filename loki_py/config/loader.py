@@ -12,13 +12,11 @@ from pydantic import BaseModel, ValidationError
 from loki_py.config.limits import YAML_NAMES, Limits
 from loki_py.config.nearest import unknown_text
 from loki_py.config.schema import Config
+from loki_py.config.telling import error_texts, kind_of
 from loki_py.config.yaml_text import parse_yaml
 from loki_py.errors import ConfigInvalid
 
 KeyTree: TypeAlias = Mapping[str, "KeyTree | None"]
-
-# Our own texts hold the value where that helps; what is a text may be secret.
-_TOLD_ALONE = {"value_error", "string_type"}
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{(\w+)(?::-?([^}]*))?\}")
 
@@ -41,9 +39,12 @@ def parse_config(
     """
     if environment is not None:
         text = expand_env(text, environment)
-    wanted = _mapping_of(_yaml_of(text, "configuration"), "configuration")
-    for assignment in assignments:
-        _assign(wanted, assignment)
+    try:
+        wanted = _mapping_of(_yaml_of(text, "configuration"), "configuration")
+    except RecursionError:
+        raise ConfigInvalid("configuration: a mapping is part of itself") from None
+    for number, assignment in enumerate(assignments, start=1):
+        _assign(wanted, assignment, number)
     if misfits := list(_misfits(wanted, _KEYS)):
         raise ConfigInvalid("; ".join(misfits))
     try:
@@ -109,24 +110,13 @@ def _misfits(
         elif below is not None and isinstance(value, Mapping):
             yield from _misfits(value, below, f"{path}.")
         elif below is not None:
-            yield f"{path}: not a section with keys of its own: {value!r}"
+            yield f"{path}: not a section with keys of its own: {kind_of(value)}"
 
 
-def error_texts(error: ValidationError) -> Iterator[str]:
-    """Yield what is wrong, and where, one text for each mistake."""
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"])
-        text = item["msg"].removeprefix("Value error, ")
-        given = item["input"]
-        if item["type"] not in _TOLD_ALONE and isinstance(given, str | int | float):
-            text = f"{text}: {given!r}"
-        yield f"{where}: {text}"
-
-
-def _assign(values: dict[str, Any], assignment: str) -> None:
+def _assign(values: dict[str, Any], assignment: str, number: int) -> None:
     path, equals, text = assignment.partition("=")
     if not equals or not path:
-        raise ConfigInvalid(f"not key.path=value: {assignment!r}")
+        raise ConfigInvalid(f"assignment {number} is not key.path=value")
     *parents, last = path.split(".")
     section = values
     for parent in parents:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection
 
+from loki_py.config.telling import without_credentials
+
 PAGE = "docs/configuration.md"
 
 
@@ -15,4 +17,4 @@ def unknown_text(what: str, name: str, known: Collection[str]) -> str:
     near = [each for each in known if each.rpartition(".")[2] == last]
     near = near or difflib.get_close_matches(name, known, n=1)
     hint = f"the nearest known {what} is {near[0]!r}" if near else f"{PAGE} names all"
-    return f"unknown {what} {name!r}; {hint}"
+    return without_credentials(f"unknown {what} {name!r}; {hint}")

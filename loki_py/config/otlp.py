@@ -12,6 +12,7 @@ from typing import Any
 import re2
 
 from loki_py.config.limit_kinds import BOOLEAN, MAPPING, TEXT, TEXTS, Kind, parse_named
+from loki_py.config.telling import WrongValue, kind_of
 
 DEFAULT_LABELS = (
     "service.name", "service.namespace", "service.instance.id",
@@ -121,7 +122,7 @@ def _rules_of(name: str, value: object) -> tuple[OtlpRule, ...]:
         return ()
     if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(_rule_of(name, item) for item in value)
-    raise ValueError(f"{name}: not a list: {value!r}")
+    raise ValueError(f"{name}: not a list: {kind_of(value)}")
 
 
 def _rule_of(name: str, value: object) -> OtlpRule:
@@ -130,8 +131,8 @@ def _rule_of(name: str, value: object) -> OtlpRule:
         action = OtlpAction(given.get("action", OtlpAction.METADATA.value))
     except ValueError:
         words = ", ".join(each.value for each in OtlpAction)
-        raise ValueError(
-            f"{name}: action is not one of {words}: {given['action']!r}"
+        raise WrongValue(
+            f"{name}: action is not one of {words}", given["action"]
         ) from None
     attributes = parse_named("attributes", TEXTS, given.get("attributes"))
     regex = parse_named("regex", TEXT, given.get("regex", ""))

@@ -41,10 +41,10 @@ class EtcdConfig(Section):
             raise ValueError("tls_cert_path and tls_key_path need each other")
         if bool(self.username) != bool(self.password.get_secret_value()):
             raise ValueError("username and password need each other")
-        for endpoint in self.endpoints:
+        for number, endpoint in enumerate(self.endpoints):
             host, _, port = endpoint.rpartition(":")
             if not host or "/" in endpoint or not port.isdecimal():
-                raise ValueError(f"endpoint {endpoint!r} is not host:port")
+                raise ValueError(f"endpoints.{number} is not host:port")
         return self
 
 
@@ -65,7 +65,7 @@ class KvStoreConfig(Section):
         if self.store == "etcd" and not self.etcd.endpoints:
             raise ValueError("kvstore.store is etcd; kvstore.etcd.endpoints is empty")
         if not self.prefix.endswith("/"):
-            raise ValueError(f"kvstore.prefix {self.prefix!r} does not end with /")
+            raise ValueError("kvstore.prefix does not end with /")
         return self
 
 

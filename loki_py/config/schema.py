@@ -27,6 +27,7 @@ from loki_py.config.sections import (
 )
 from loki_py.config.security_schema import HttpTlsConfig, SecurityConfig
 from loki_py.config.storage_schema import ChunkStoreConfig, StorageConfig
+from loki_py.config.telling import kind_of
 from loki_py.config.units import MIB, NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S
@@ -38,7 +39,7 @@ def _limits_of(value: object) -> Limits:
         return value
     if value is None or isinstance(value, Mapping):
         return Limits.from_mapping(value or {})
-    raise ValueError(f"not a mapping of limits: {value!r}")
+    raise ValueError(f"not a mapping of limits: {kind_of(value)}")
 
 
 LimitsSection = Annotated[

@@ -1,7 +1,7 @@
 """`security`: who may do what; and TLS of the HTTP side."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainSerializer, model_validator
@@ -46,12 +46,19 @@ class TokenConfig(Section):
     tenants: tuple[str, ...] = Field(min_length=1)
     scopes: tuple[ScopeName, ...] = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, given: object) -> object:
+        """Refuse unknown keys without a word of them: a secret may be the key."""
+        known = cls.model_fields
+        if isinstance(given, Mapping) and not given.keys() <= known.keys():
+            raise ValueError(f"a key is none of {', '.join(known)}")
+        return given
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not _SHA256.fullmatch(self.sha256):
-            raise ValueError(
-                f"sha256 of token {self.name!r} is not 64 lower-case hex digits"
-            )
+            raise ValueError("sha256 is not 64 lower-case hex digits")
         return self
 
 

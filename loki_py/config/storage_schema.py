@@ -100,7 +100,7 @@ class S3Config(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if "," in self.bucket:
-            raise ValueError(f"bucketnames is one bucket, not {self.bucket!r}")
+            raise ValueError("bucketnames is one bucket, without commas")
         if bool(self.access_key_id) != bool(self.secret_access_key.get_secret_value()):
             raise ValueError("access_key_id and secret_access_key need each other")
         return self
@@ -151,10 +151,12 @@ class MemcachedConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for address in filter(None, self.addresses.split(",")):
+        for number, address in enumerate(self.addresses.split(",")):
+            if not address:
+                continue
             host, _, port = address.strip().removeprefix("dns+").rpartition(":")
             if not host or "/" in host or not port.isdecimal():
-                raise ValueError(f"address {address!r} is not host:port")
+                raise ValueError(f"addresses.{number} is not host:port")
         return self
 
 

@@ -7,6 +7,8 @@ A bare number is accepted where Loki accepts it. Bytes are powers of 1,024.
 import re
 from datetime import UTC, date, datetime
 
+from loki_py.config.telling import WrongValue
+
 NS_PER_S = 1_000_000_000
 MIB = 1 << 20
 
@@ -39,7 +41,7 @@ def parse_duration_ns(value: object) -> int:
     if value == 0 and not isinstance(value, bool):
         return 0
     if not isinstance(value, str):
-        raise ValueError(f"not a duration: {value!r}")  # noqa: TRY004 - a wrong value
+        raise WrongValue("not a duration", value)
     text = value.strip()
     if text == "0":
         return 0
@@ -51,7 +53,7 @@ def parse_duration_ns(value: object) -> int:
         total += _scaled(part[1], _DURATION_NS[part[2]])
         position = part.end()
     if not text or position != len(text):
-        raise ValueError(f"not a duration: {value!r}")
+        raise WrongValue("not a duration", value)
     return total
 
 
@@ -87,7 +89,7 @@ def parse_bytes(value: object) -> int:
         factor = _BYTES_PER.get(found[2].upper().replace("IB", "B")) if found else None
         if found is not None and factor is not None:
             return int(found[1]) * factor
-    raise ValueError(f"not a byte size: {value!r}")
+    raise WrongValue("not a byte size", value)
 
 
 def print_bytes(size_bytes: int) -> str:
@@ -110,11 +112,11 @@ def parse_time_ns(value: object) -> int:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"not an RFC 3339 time: {value!r}") from None
+            raise WrongValue("not an RFC 3339 time", value) from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if not isinstance(value, datetime):
-        raise ValueError(f"not an RFC 3339 time: {value!r}")  # noqa: TRY004 - a wrong value
+        raise WrongValue("not an RFC 3339 time", value)
     if value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
     since = value - datetime(1970, 1, 1, tzinfo=UTC)

@@ -97,13 +97,29 @@ def test_secret_that_is_no_text_is_not_told():
         ("limits_config: {max_line_size: x}", "limits_config: max_line_size: "),
         ("[1, 2]", "configuration is not a mapping"),
         ("a: [", "configuration is not YAML: line 1, column 5: "),
-        ("server: 5", "server: not a section with keys of its own: 5"),
+        pytest.param(
+            "[" * 500,
+            "configuration is not YAML: it is nested too deeply",
+            id="nested deeply",
+        ),
+        ("&a {server: *a}", "configuration: a mapping is part of itself"),
+        (
+            "limits_config: {ingestion_rate_mb: .inf}",
+            "limits_config: ingestion_rate_mb: not a finite number of MB",
+        ),
+        ("server: 5", "server: not a section with keys of its own: int"),
         ("limits_config: 5", "limits_config: not a section"),
         (
             "server: {http_server_read_timeout: 0}",
             "server.http_server_read_timeout: must not be 0",
         ),
         ("runtime_config: {period: 0s}", "runtime_config.period: must not be 0"),
+        (
+            "server: {http_server_idle_timeout: 0}",
+            "server.http_server_idle_timeout: must not be 0",
+        ),
+        ("querier: {tail_max_duration: 0s}", "tail_max_duration: must not be 0"),
+        ("ingester: {flush_check_period: 0}", "flush_check_period: must not be 0"),
     ],
 )
 def test_wrong_value_is_named(text, message):

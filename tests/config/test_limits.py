@@ -76,6 +76,12 @@ def test_limits_print_to_a_mapping_that_reads_back():
     [
         ({"max_lines": 1}, "unknown limit 'max_lines'"),
         ({"max_line_size": "big"}, "max_line_size: not a byte size: 'big'"),
+        ({"ingestion_rate_mb": float("inf")}, "not a finite number of MB"),
+        ({"ingestion_rate_mb": float("nan")}, "not a finite number of MB"),
+        ({"ingestion_rate_mb": 1e308}, "not a finite number of MB"),
+        ({"ingestion_rate_mb": 10**400}, "not a finite number of MB"),
+        ({"ingestion_rate_mb": -1}, "not a finite number of MB"),
+        ({"ingestion_rate_mb": True}, "not a number of MB: True"),
         ({"reject_old_samples": "yes"}, "reject_old_samples: not true or false"),
         ({"deletion_mode": "x"}, "deletion_mode: not one of disabled"),
         ({"retention_stream": [{"p": 1}]}, "retention_stream: unknown field 'p'"),
@@ -110,6 +116,8 @@ def test_an_empty_overrides_file_overrides_nothing():
         ),
         ("override: {}", "unknown section 'override'"),
         ("a: [", "not YAML"),
+        pytest.param("[" * 500, "it is nested too deeply", id="nested deeply"),
+        ('!!bool "z"', "not YAML: line 1, column 1: not a value of its type"),
         ("[1]", "not a mapping"),
     ],
 )
