@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from loki_py.config.limits import Limits, parse_overrides
 from loki_py.errors import ConfigInvalid
 from loki_py.runtime.logs import logger_of
+from loki_py.runtime.reloading import failure_text
 from loki_py.runtime.tasks import end_task
 
 UNHEEDED = "limit is not heeded as in Loki"
@@ -62,7 +63,7 @@ class FileOverrides:
     def load(self) -> None:
         """Read the files and put their limits in force, all or none.
 
-        Raises: ConfigInvalid, naming the file.
+        Raises: ConfigInvalid, naming the file. Whatever is raised, the metric says 0.
         """
         try:
             texts = tuple(self._read(path) for path in self._paths)
@@ -70,7 +71,7 @@ class FileOverrides:
                 self._tenants = self._parse(texts)
                 self._texts = texts
                 _tell_remarks(self._tenants)
-        except ConfigInvalid:
+        except Exception:
             self._succeeded.set(0)
             raise
         self._succeeded.set(1)
@@ -96,8 +97,8 @@ class FileOverrides:
             await asyncio.sleep(self._period_s)
             try:
                 self.load()
-            except ConfigInvalid as error:
-                _log.error("overrides are not reloaded", error=str(error))
+            except Exception as error:  # noqa: BLE001  # told; the next file may be good
+                _log.error("overrides are not reloaded", error=failure_text(error))
 
     def _read(self, path: Path) -> str:
         try:

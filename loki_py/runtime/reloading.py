@@ -1,6 +1,7 @@
 """Files that are looked at again and again while the process runs."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -12,11 +13,23 @@ from loki_py.runtime.tasks import end_task
 _log = logger_of("reloading")
 
 
+def failure_text(error: Exception) -> str:
+    """Return what the log says of a file that was not loaded.
+
+    Of a failure that was not foreseen only its kind and place: its text may hold
+    what stands in the file.
+    """
+    if isinstance(error, ConfigInvalid):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {frame.filename}:{frame.lineno}"
+
+
 class Reloader:
     """Calls each `load` at the start and then every period; owns one task.
 
-    A `load` that raises ConfigInvalid ends the start; later it changes nothing,
-    and the metric and the log say so.
+    A `load` that raises ends the start; later it changes nothing, and the metric
+    and the log say so.
     """
 
     def __init__(
@@ -42,8 +55,7 @@ class Reloader:
         Raises: ConfigInvalid where the first loading fails.
         """
         for what, load in self._loads.items():
-            load()
-            self._succeeded.labels(what).set(1)
+            self._load(what, load)
         if self._loads:
             self._task = asyncio.create_task(self._reload_forever())
 
@@ -56,12 +68,17 @@ class Reloader:
         """Load everything once more; failures are told, not raised."""
         for what, load in self._loads.items():
             try:
-                load()
-            except ConfigInvalid as error:
-                _log.error("not reloaded", what=what, error=str(error))
-                self._succeeded.labels(what).set(0)
-            else:
-                self._succeeded.labels(what).set(1)
+                self._load(what, load)
+            except Exception as error:  # noqa: BLE001  # told; the next file may be good
+                _log.error("not reloaded", what=what, error=failure_text(error))
+
+    def _load(self, what: str, load: Callable[[], None]) -> None:
+        try:
+            load()
+        except Exception:
+            self._succeeded.labels(what).set(0)
+            raise
+        self._succeeded.labels(what).set(1)
 
     async def _reload_forever(self) -> None:
         while True:

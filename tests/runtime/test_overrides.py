@@ -50,7 +50,18 @@ def test_unchanged_file_keeps_the_same_limits(path):
     assert overrides.limits_of("t1") is before
 
 
-@pytest.mark.parametrize("text", ["overrides: {t1: {nope: 1}}", "a: [", "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "overrides: {t1: {nope: 1}}",
+        "a: [",
+        "\udcff",
+        "overrides: {t1: {ingestion_rate_mb: .inf}}",
+        '!!bool "z"',
+        '!!int ""',
+        pytest.param("[" * 500, id="nested deeply"),
+    ],
+)
 def test_bad_file_keeps_the_last_good_limits(path, text):
     overrides, succeeded = overrides_of(path)
     overrides.load()
@@ -90,6 +101,33 @@ async def test_changed_file_is_in_force_after_a_period(path):
     await overrides.stop()
 
     assert overrides.limits_of("t1").query_series_max == 8
+
+
+class FailingFile:
+    """A file of which reading fails as nobody foresaw, until it is mended."""
+
+    failure = None
+
+    def read_text(self, encoding):
+        assert encoding == "utf-8"
+        if self.failure is not None:
+            raise self.failure
+        return GOOD
+
+
+async def test_any_failure_is_told_and_outlived():
+    file = FailingFile()
+    overrides, succeeded = overrides_of(file)
+    await overrides.start()
+    with capture_logs() as events:
+        file.failure = OverflowError("topsecret")
+        await until(lambda: succeeded() == 0)
+        file.failure = None
+        await until(lambda: succeeded() == 1)
+    await overrides.stop()
+
+    assert events[0]["error"].startswith("OverflowError at ")
+    assert "topsecret" not in str(events)
 
 
 async def until(is_so):
