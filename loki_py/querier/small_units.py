@@ -8,7 +8,7 @@ from loki_py.model.scan import Columns, LargeUnit, ReadStats, ScanUnit, TimedUni
 from loki_py.model.unit_group import UnitGroup
 
 JOINED_ROWS_MAX = 50_000
-"""Rows of small units that are read as one."""
+"""Rows of small units that are read as one, and half a unit more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def small_joined(
             group
             and isinstance(unit, TimedUnit)
             and unit.streams is group[0].streams
-            and held + unit.rows_max <= most
+            and held + unit.rows_max // 2 <= most
         )
         if group and not together:
             found.append(_one_of(group))

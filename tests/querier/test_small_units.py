@@ -69,7 +69,7 @@ def test_work_is_left_for_every_thread():
 
 def test_large_units_and_other_streams_stay_apart():
     """Nothing is moved: units keep their order."""
-    large = Piece(0, rows_max=JOINED_ROWS_MAX)
+    large = Piece(0, rows_max=2 * JOINED_ROWS_MAX)
     units = [Piece(0), large, Piece(20), Piece(30, streams=OTHERS)]
 
     assert small_joined(units, groups_min=1, columns=LINES) == units
