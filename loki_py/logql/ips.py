@@ -37,7 +37,7 @@ def parse_ip_pattern(text: str) -> IpRange:
     try:
         address, slash, bits = text.partition("/")
         if slash:
-            network = ip_network((address, int(bits)), strict=False)
+            network = ip_network((address, _prefix_bits(bits)), strict=False)
             return IpRange(
                 network.version,
                 int(network.network_address),
@@ -51,3 +51,10 @@ def parse_ip_pattern(text: str) -> IpRange:
     if first.version != last.version or int(first) > int(last):
         raise IpPatternInvalid(f"ip: invalid pattern: {quote(text)}")
     return IpRange(first.version, int(first), int(last))
+
+
+def _prefix_bits(text: str) -> int:
+    """Return a number of digits alone, as Go reads it. Raises: ValueError."""
+    if text != str(bits := int(text)):
+        raise ValueError(f"{text!r} is no number of bits")
+    return bits

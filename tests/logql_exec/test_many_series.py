@@ -13,6 +13,7 @@ from loki_py.logql.exec.range_plan import ranges_of, with_pushed_groupings
 from loki_py.logql.exec.table import SLICE_VALUES, VALUES_MAX, SlicedTable, stacked
 from loki_py.logql.exec.tree import data_of
 from loki_py.logql.parser import parse
+from loki_py.logql.plan import plan_of
 
 POINTS = 3
 GRID = Grid(0, 1_000_000_000, POINTS)
@@ -44,11 +45,17 @@ QUERIES = (
 SORTS = (f"sort({RATE})", f"sort_desc(sum by (a, b) ({RATE}))")
 LABELS = [(("a", a), ("b", b)) for a in "123" for b in "12345"]
 VALUE = st.sampled_from([None, 0.0, 1.0, 1.0, 2.0, -3.5, 1e-3, np.nan, np.inf, -np.inf])
+
+
+def sorted_by_labels(rows):
+    return sorted(rows, key=lambda row: row[0])
+
+
 ROWS = st.lists(
     st.tuples(st.sampled_from(LABELS), st.tuples(VALUE, VALUE, VALUE)),
     max_size=9,
     unique_by=lambda row: row[0],
-)
+).map(sorted_by_labels)
 
 
 def sliced(rows, *, width):
@@ -104,6 +111,42 @@ def test_sorted_series_come_in_the_same_order(rows, query):
     by_one = answer(query, [rows], width=SLICE_VALUES, instant=True)
 
     np.testing.assert_equal(by_one, whole)
+
+
+@pytest.mark.parametrize("function", ["topk", "bottomk"])
+def test_infinities_are_better_than_what_is_no_number(function):
+    worst = -np.inf if function == "topk" else np.inf
+    rows = [(LABELS[0], (np.nan,) * 3), *((one, (worst,) * 3) for one in LABELS[1:3])]
+
+    kept, values = answer(f"{function}(1, {RATE})", [rows], width=1)
+
+    assert kept == [LABELS[1]]
+    assert (values == worst).all()
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["quantile_over_time(0.3, {} [9s])", "rate_counter({} [9s])",
+     "quantile_over_time(0.3, {} [4s])", "stddev_over_time({} [9s])"],
+)  # fmt: skip
+def test_samples_of_series_one_by_one_come_to_the_same(function):
+    """A summary gives each series the values that it has beside others."""
+    rng = np.random.default_rng(3)
+    rows = [
+        ({"app": "a", "pod": f"{rng.integers(5)}"}, i / 5, f"v={rng.random()}")
+        for i in range(400)
+    ]
+    expr = parse(function.format('{app="a"} | logfmt | unwrap v'))
+    plan = plan_of(expr, start_ns=0, end_ns=80 * 10**9, step_ns=4 * 10**9)
+    (leaf,) = plan.leaves
+    leaf.evaluator.add(leaf.evaluator.map(batch(rows)))
+    table = leaf.evaluator.finish()
+
+    every = [table.valued(i, i + 1) for i in range(len(table.labels))]
+
+    whole = table.valued(0, len(table.labels))
+    for i, parts in enumerate(zip(*every, strict=True)):
+        np.testing.assert_array_equal(np.concatenate(parts), whole[i])
 
 
 def many(series, points):

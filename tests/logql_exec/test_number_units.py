@@ -29,6 +29,18 @@ def test_plain_durations_are_what_the_parser_reads(texts):
             assert value == parse_go_duration(text)
 
 
+def test_long_durations_with_parts_of_nanoseconds_are_exact():
+    """A float has no digits left for them, so the exact parser reads them."""
+    texts = [
+        "9.98771840948665911h", "72096384.665684964ms", "287058.574856606791s",
+        "2.44h", "2.5h", "8796.0930222s",
+    ]  # fmt: skip
+
+    read = durations_ns_of(pl.Series(texts))
+
+    assert read.values.tolist() == [parse_go_duration(text) for text in texts]
+
+
 def test_everyday_durations_are_plain():
     """No everyday spelling is left to the slow parser."""
     texts = ["0.123s", "1.5ms", "250µs", "17ns", "2h", "1m"]

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from engine import ask, batch, points
 
 from loki_py.logql.exec.grid import Windows, range_grid
-from loki_py.logql.exec.whole_windows import _OVERLAP_MAX, quantiles
+from loki_py.logql.exec.whole_windows import _OVERLAP_MAX, _run_sums, quantiles
 
 A = {"app": "a"}
 
@@ -107,6 +107,46 @@ def test_quantiles_of_many_windows_are_those_of_each(samples, quantile):
             upper = min(lower + 1, len(inside) - 1)
             want = inside[lower] * (1 - weight) + inside[upper] * weight
             assert value == pytest.approx(want, nan_ok=True)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.floats(allow_nan=False), min_size=80, max_size=90),
+    st.floats(0, 1),
+    st.booleans(),
+)
+def test_quantiles_do_not_depend_on_the_way(samples, quantile, many):
+    """They are the same to the last digit, next to infinities or not."""
+    values = np.array(samples)
+    steps = range(9) if many else (0, 40)
+    lows, highs = np.array(
+        [(i, j) for i in steps for j in range(i + 40, len(values) + 1, 3)]
+    ).T
+
+    with np.errstate(all="ignore"):
+        got = quantiles(quantile, values, lows, highs)
+        for low, high, value in zip(lows, highs, got, strict=True):
+            inside = np.sort(values[low:high])
+            rank = quantile * (len(inside) - 1)
+            lower, weight = int(rank), rank - int(rank)
+            upper = min(lower + 1, len(inside) - 1)
+            want = inside[lower] * (1 - weight) + inside[upper] * weight
+            np.testing.assert_equal(value, want)
+
+
+@pytest.mark.parametrize("longest", [3, 60])
+def test_sums_of_runs_are_of_their_own_values(longest):
+    """What is large or infinite stays in the runs that have it."""
+    rng = np.random.default_rng(7)
+    values = rng.integers(0, 100, 300).astype(float)
+    values[[20, 150]] = 1e17, np.inf
+    lows = np.arange(300)
+    highs = np.minimum(lows + rng.integers(0, longest + 1), 300)
+
+    found = _run_sums(values, lows, highs)
+
+    for low, high, got in zip(lows, highs, found, strict=True):
+        assert got == pytest.approx(values[low:high].sum(), rel=1e-15), low
 
 
 def test_long_windows_of_short_steps_cost_what_their_samples_do():

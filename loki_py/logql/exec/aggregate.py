@@ -160,13 +160,15 @@ def _best(values: Floats, present: Mask, k: int, *, largest: bool) -> Mask:
     count = len(values)
     if count <= k:
         return present
-    rank = np.where(present, values if largest else -values, -np.inf)
-    rank[np.isnan(rank)] = -np.inf
+    unknown = present & np.isnan(values)
+    there = present & ~unknown
+    rank = np.where(there, values if largest else -values, -np.inf)
     last = np.partition(rank, count - k, axis=0)[count - k]
     best: Mask = rank > last
-    equal = (rank == last) & present
-    room = k - best.sum(axis=0)
-    best |= equal & (np.cumsum(equal, axis=0) <= room)
+    for others in ((rank == last) & there, unknown):
+        if others.any():
+            room = k - best.sum(axis=0)
+            best |= others & (np.cumsum(others, axis=0) <= room)
     return best
 
 

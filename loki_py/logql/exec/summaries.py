@@ -12,7 +12,7 @@ from loki_py.logql.ast_metric import RangeFunction
 from loki_py.logql.exec.frame import Mask
 from loki_py.logql.exec.grid import Fields, Ints, Windows
 from loki_py.logql.exec.reductions import COUNT, FUNCTIONS, RATE_OF_ENTRIES, Function
-from loki_py.logql.exec.table import SLICE_VALUES, SeriesValues
+from loki_py.logql.exec.table import SeriesValues
 from loki_py.logql.exec.whole_windows import (
     Valued,
     WindowRuns,
@@ -218,7 +218,9 @@ class SampleSummary:
         times, samples = times[order], samples[order]
 
         def valued(start: int, end: int) -> tuple[Floats, Mask]:
-            return self._windowed(times, samples, edges[start : end + 1])
+            mine = edges[start : end + 1]
+            a, b = int(mine[0]), int(mine[-1])
+            return self._windowed(times[a:b], samples[a:b], mine - a)
 
         return valued
 
@@ -283,17 +285,19 @@ class QuantileSummary:
         count = len(place)
         key = _placed(np.concatenate(self._keys), place, self._windows.buckets)
         samples = np.concatenate(self._samples)
-        if count * self._windows.buckets > SLICE_VALUES:
-            order = np.argsort(key, kind="stable")
-            key, samples = key[order], samples[order]
+        in_order: list[tuple[Ints, Floats]] = []
 
         def valued(start: int, end: int) -> tuple[Floats, Mask]:
             if start == 0 and end == count:
                 return self._windowed(key, samples, count)
+            if not in_order:
+                order = np.argsort(key, kind="stable")
+                in_order.append((key[order], samples[order]))
+            ((keys, values),) = in_order
             first = start * self._windows.buckets
-            ends = np.searchsorted(key, (first, end * self._windows.buckets))
+            ends = np.searchsorted(keys, (first, end * self._windows.buckets))
             mine = slice(*ends.tolist())
-            return self._windowed(key[mine] - first, samples[mine], end - start)
+            return self._windowed(keys[mine] - first, values[mine], end - start)
 
         return valued
 

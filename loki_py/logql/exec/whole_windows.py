@@ -5,7 +5,6 @@ Pure numpy on sorted samples; a window is a run of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -130,16 +129,23 @@ def _quantiles(quantile: float, values: Floats, lows: Ints, highs: Ints) -> Floa
 
 def group_quantiles(quantile: float, group: Ints, values: Floats, count: int) -> Floats:
     """Return the quantile of each group's values; every group has some."""
-    if np.isfinite(values).all() and 0 <= quantile <= 1:
-        frame = pl.DataFrame({"group": group, "value": values})
-        ranked = pl.col("value").quantile(quantile, interpolation="linear")
-        found = frame.group_by("group").agg(ranked).sort("group")
-        return found["value"].to_numpy()
-    ordered = values[np.lexsort((values, group))]
     counts = np.bincount(group, minlength=count)
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     lower, upper, weight = _places(quantile, counts)
-    return _between(ordered[starts + lower], ordered[starts + upper], weight)
+    if not np.isfinite(values).all():
+        ordered = values[np.lexsort((values, group))]
+        starts = np.cumsum(counts) - counts
+        return _between(ordered[starts + lower], ordered[starts + upper], weight)
+    value = pl.col("value")
+    frame = pl.DataFrame({"group": group, "value": values})
+    found = (
+        frame.group_by("group")
+        .agg(
+            value.quantile(quantile, interpolation="lower").alias("below"),
+            value.quantile(quantile, interpolation="higher").alias("above"),
+        )
+        .sort("group")
+    )
+    return _between(found["below"].to_numpy(), found["above"].to_numpy(), weight)
 
 
 def counter_rates(runs: WindowRuns) -> Floats:
@@ -173,16 +179,19 @@ def _run_sums(values: Floats, lows: Ints, highs: Ints) -> Floats:
     Infinity, and what is too large to add to others, does not reach other runs.
     Both bounds ascend.
     """
-    if int((highs - lows).sum()) <= _OVERLAP_MAX * len(values):
+    length = highs - lows
+    if int(length.sum()) <= _OVERLAP_MAX * len(values):
         bounds = np.stack((lows, highs), axis=1).ravel()
         sums = np.add.reduceat(np.append(values, 0.0), bounds)[::2]
         return np.where(highs > lows, sums, 0.0)
-    infinite = np.concatenate(([0], np.cumsum(np.isinf(values))))
-    finite = np.where(np.isinf(values), 0.0, values)
-    out = np.empty(len(lows))
-    edges = [0, *(np.flatnonzero(lows[1:] >= highs[:-1]) + 1).tolist(), len(lows)]
-    for a, b in pairwise(edges):
-        begin = lows[a]
-        total = np.concatenate(([0.0], np.cumsum(finite[begin : highs[b - 1]])))
-        out[a:b] = total[highs[a:b] - begin] - total[lows[a:b] - begin]
-    return np.where(infinite[highs] > infinite[lows], np.inf, out)
+    # Sums of 1, 2, 4, … values; a run is made of those that its length has in binary.
+    sums, out, at = values, np.zeros(len(lows)), lows.copy()
+    size, longest = 1, int(length.max())
+    while True:
+        rows = np.flatnonzero(length & size)
+        out[rows] += sums[at[rows]]
+        at[rows] += size
+        if 2 * size > longest:
+            return out
+        sums = sums[:-size] + sums[size:]
+        size *= 2

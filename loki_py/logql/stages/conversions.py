@@ -49,7 +49,7 @@ def _spelled(units: dict[str, float]) -> dict[str, float]:
 _SPELLED_SIZES = _spelled(_SIZE_UNITS)
 _SIZE = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
 _SIZE_MAX = 2.0**64
-_DURATION_MAX = 2.0**50
+_DURATION_MAX = 2.0**43
 """Longer durations, in nanoseconds, need more digits than a product has."""
 
 _NOISE_SHARE = 1e-15

@@ -159,6 +159,10 @@ def is_of_use(frame: Frame, name: str, exposed: Collection[str]) -> bool:
     return name in exposed and not taken.all()
 
 
+_SPELLED_OTHERWISE = '[^a-zA-Z0-9="]+'
+"""What of a key may become `_` in a label name."""
+
+
 def may_meet(frame: Frame, exposed: Collection[str]) -> bool:
     """Return whether two raw names may become one label in a row.
 
@@ -168,7 +172,9 @@ def may_meet(frame: Frame, exposed: Collection[str]) -> bool:
     return any(
         name.endswith(DUPLICATE_SUFFIX)
         and taken_mask(frame, name.removesuffix(DUPLICATE_SUFFIX)) is not None
-        and bool(frame.lines.str.contains(name, literal=True).any())
+        and bool(
+            frame.lines.str.contains(_SPELLED_OTHERWISE.join(name.split("_"))).any()
+        )
         for name in exposed
     )
 

@@ -230,7 +230,7 @@ def _read_paths(
     frame: Frame, paths: Sequence[Path], reader: PathReader
 ) -> tuple[list[pl.Series], Mask]:
     """Return the values at the paths, and the rows where they are sure to be right."""
-    columns = [constant(None, len(frame))] * len(paths)
+    columns = [constant(None, len(frame)) for _ in paths]
     sure = np.zeros(len(frame), np.bool_)
     keys = [str(path[0]) for path in paths if len(path) == 1 and is_plain_name(path[0])]
     found = plain_rows(frame, check=False) if len(keys) == len(paths) else None

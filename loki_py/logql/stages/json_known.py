@@ -25,7 +25,9 @@ def learn_lines(batch: EntryBatch, kept: int) -> None:
         kept: how many of them are going to be read.
     """
     facts = batch.facts
-    if facts is None or not facts.can_learn or kept * _LEARNT_SHARE < len(batch):
+    if facts is None or not facts.can_learn or not kept:
+        return
+    if kept * _LEARNT_SHARE < len(batch):
         return
     if facts.are_plain_json is None:
         facts.note_plain_json(plain_views(pl.Series(pl.from_arrow(batch.line)))[1])
