@@ -2,5 +2,5 @@
 
 Reading order: `telling`, `units`, `limit_kinds`, `otlp`, `limits`; `sections`, `schema`
 and its parts `grpc_schema`, `ring_schema`, `security_schema`, `storage_schema`;
-`yaml_text`, `nearest`, `loader`, `tokens`, `dump`.
+`yaml_text`, `nearest`, `mistakes`, `loader`, `tokens`, `dump`.
 """

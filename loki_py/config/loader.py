@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ValidationError
 
 from loki_py.config.limits import YAML_NAMES, Limits
+from loki_py.config.mistakes import error_texts
 from loki_py.config.nearest import unknown_text
 from loki_py.config.schema import Config
-from loki_py.config.telling import error_texts, kind_of
+from loki_py.config.telling import kind_of
 from loki_py.config.yaml_text import parse_yaml
 from loki_py.errors import ConfigInvalid
 

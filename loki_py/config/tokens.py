@@ -5,8 +5,9 @@ Pure: the caller reads the file.
 
 from pydantic import TypeAdapter, ValidationError
 
+from loki_py.config.mistakes import error_texts
 from loki_py.config.security_schema import TokenConfig, check_alone
-from loki_py.config.telling import error_texts, kind_of
+from loki_py.config.telling import kind_of
 from loki_py.config.yaml_text import parse_yaml
 from loki_py.errors import ConfigInvalid
 

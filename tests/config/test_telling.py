@@ -5,9 +5,10 @@ from pydantic import BaseModel, SecretStr
 
 from loki_py.config.limits import Limits, parse_overrides
 from loki_py.config.loader import parse_config
+from loki_py.config.mistakes import SECRET_SECTIONS
 from loki_py.config.schema import Config
 from loki_py.config.security_schema import TokenConfig
-from loki_py.config.telling import SECRET_SECTIONS, TOLD_CHARS_MAX, told
+from loki_py.config.telling import TOLD_CHARS_MAX, told
 from loki_py.config.tokens import parse_tokens
 from loki_py.config.yaml_text import parse_yaml
 from loki_py.errors import ConfigInvalid
