@@ -118,6 +118,10 @@ class BlockFile:
             max_ns=int(columns["max_ns"].max()),
         )
 
+    def metadata_bytes(self, block: int) -> int:
+        """Return the bytes of metadata that a block has."""
+        return int(self._blocks["metadata_bytes"][block])
+
     def stream_runs(self, tenant: str) -> StreamRuns:
         """Return when each of the tenant's streams has entries."""
         mine = self._runs_of(tenant)

@@ -5,15 +5,19 @@ The order is pack, then index, then the local flush record: a crash in between
 leaves entries twice at worst, never nowhere, and reading drops duplicates.
 """
 
+import errno
 import io
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from loki_py.chunks.block_parts import BlockPart
 from loki_py.chunks.pack_writer import ByteSink, PackSummary, PackWriter
 from loki_py.chunks.sorting import sort_and_deduplicate
 from loki_py.index.files import PackEntry, encode_index_file
@@ -21,7 +25,7 @@ from loki_py.ingester.blockstore import LocalFile
 from loki_py.ingester.flush_record import FlushRecord
 from loki_py.ingester.selection import FIRST_NS, LAST_NS
 from loki_py.ingester.slices import (
-    SLICE_LINE_BYTES,
+    SLICE_BYTES,
     Slice,
     StreamSize,
     slices_of,
@@ -31,17 +35,21 @@ from loki_py.model.labels import LabelSet
 from loki_py.model.object_keys import index_key, pack_key, ulid_of
 from loki_py.model.scan import Columns
 from loki_py.runtime.clock import Clock
+from loki_py.runtime.logs import logger_of
 from loki_py.storage.abc import ObjectStore
 
-PACK_LINE_BYTES_MAX = 1 << 30
-"""Lines after which a flush goes on in another pack."""
+PACK_BYTES_MAX = 1 << 30
+"""Lines and metadata after which a flush goes on in another pack."""
 
-PACK_LINE_BYTES_MIN = SLICE_LINE_BYTES
+PACK_BYTES_MIN = SLICE_BYTES
 """The same where the local disk, on which packs are put together, is full."""
 
-ROOM_BYTES_MIN = 4 * PACK_LINE_BYTES_MIN
+ROOM_BYTES_MIN = 4 * PACK_BYTES_MIN
 """Where the disk has less, packs are so small, and put together in memory."""
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+_log = logger_of("ingester")
 _TIMES_ONLY = Columns(line=False, metadata=frozenset())
 _ULID_RANDOM_BYTES = 10
 
@@ -83,9 +91,10 @@ class _Source:
         """Give the mapped pages back: what was read is not read again."""
         self._local.release_pages()
 
-    def line_bytes_by_number(self, totals: "np.typing.NDArray[np.float64]") -> None:
-        """Add about how many line bytes each stream has; exact per block."""
-        np.add.at(totals, self._number_of, stream_bytes_of(self._local, self._tenant))
+    def bytes_by_number(self, totals: "np.typing.NDArray[np.float64]") -> None:
+        """Add about how many bytes each stream has; exact per block."""
+        for of in (stream_bytes_of, metadata_bytes_of):
+            np.add.at(totals, self._number_of, of(self._local, self._tenant))
 
     def read(
         self, part: Slice, columns: Columns, streams: Sequence[LabelSet]
@@ -111,23 +120,35 @@ class _Source:
 
 def stream_bytes_of(local: LocalFile, tenant: str) -> "np.typing.NDArray[np.float64]":
     """Return about how many line bytes each stream has; exact per block."""
+    return _spread(local, tenant, lambda part: part.line_bytes)
+
+
+def metadata_bytes_of(local: LocalFile, tenant: str) -> "np.typing.NDArray[np.float64]":
+    """Return about how much metadata each stream has; exact per block."""
+    return _spread(local, tenant, lambda part: local.file.metadata_bytes(part.block))
+
+
+def _spread(
+    local: LocalFile, tenant: str, bytes_of: Callable[[BlockPart], int]
+) -> "np.typing.NDArray[np.float64]":
+    """Return what each stream has of its blocks, which is as much for every row."""
     totals = np.zeros(len(local.file.streams(tenant)), np.float64)
     parts = local.file.select(tenant, None, start_ns=FIRST_NS, end_ns=LAST_NS)
     for part in parts:
-        per_row = part.line_bytes / max(part.rows_max, 1)
+        per_row = bytes_of(part) / max(part.rows_max, 1)
         np.add.at(totals, part.runs.stream, part.rows * per_row)
     return totals
 
 
-def pack_line_bytes_max(free_bytes: int) -> int:
-    """Return how many lines a pack may have where a disk has so much room.
+def pack_bytes_max(free_bytes: int) -> int:
+    """Return how much a pack may hold where a disk has so much room.
 
-    Lines are compressed; where they can not be, half of the room is enough. So
+    It is compressed; where it can not be, half of the room is enough. So
     what filled a disk while the object store was away can leave it.
     """
     if free_bytes < ROOM_BYTES_MIN:
-        return PACK_LINE_BYTES_MIN
-    return min(PACK_LINE_BYTES_MAX, free_bytes // 2)
+        return PACK_BYTES_MIN
+    return min(PACK_BYTES_MAX, free_bytes // 2)
 
 
 class Flusher:
@@ -138,6 +159,7 @@ class Flusher:
         instance_id: who writes, part of every key.
         folder: where packs are put together.
         free_bytes: how much room there is.
+        open_pack: makes the file of a pack.
     """
 
     def __init__(
@@ -147,11 +169,13 @@ class Flusher:
         folder: Path,
         *,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+        open_pack: Callable[[Path], BinaryIO] = lambda path: path.open("wb"),
     ) -> None:
         self._store = store
         self._instance_id = instance_id
         self._folder = folder
         self._free_bytes = free_bytes
+        self._open_pack = open_pack
 
     def start(self) -> None:
         """Make the folder and remove what an interrupted flush left in it."""
@@ -179,10 +203,11 @@ class Flusher:
         now_ns = clock.now_ns()
         numbers: dict[LabelSet, int] = {}
         sources = [_Source(local, tenant, numbers) for local in files]
-        batches = _Ahead(self._batches(sources, tuple(numbers), without))
+        batches = _Ahead(sources, tuple(numbers), without)
+        writer_of = self._writers(tenant, sources)
         packs: list[PackEntry] = []
         while batches.has_next:
-            packs.append(self._write_pack(tenant, sources, batches, now_ns=now_ns))
+            packs.append(self._write_pack(tenant, writer_of, batches, now_ns=now_ns))
         ulid = _new_ulid(now_ns)
         key = index_key(tenant, now_ns=now_ns, ulid=ulid, writer=self._instance_id)
         index = encode_index_file(packs, tenant=tenant, writer=self._instance_id)
@@ -198,10 +223,24 @@ class Flusher:
         chunks_count = sum(len(pack.chunks) for pack in packs)
         return FlushOutcome(record, key, index, chunks_count)
 
+    def _writers(
+        self, tenant: str, sources: Sequence[_Source]
+    ) -> Callable[[ByteSink], PackWriter]:
+        """Return what makes the writer of a pack of all these."""
+        names = sorted({n for source in sources for n in source.metadata_names})
+        has_rest = any(source.has_rest for source in sources)
+        return lambda sink: PackWriter(
+            sink,
+            tenant=tenant,
+            writer=self._instance_id,
+            metadata_names=names,
+            has_rest=has_rest,
+        )
+
     def _write_pack(
         self,
         tenant: str,
-        sources: Sequence[_Source],
+        writer_of: Callable[[ByteSink], PackWriter],
         batches: "_Ahead",
         *,
         now_ns: int,
@@ -211,23 +250,16 @@ class Flusher:
             tenant, now_ns=now_ns, ulid=_new_ulid(now_ns), writer=self._instance_id
         )
         path = self._folder / key.rpartition("/")[2]
-        free_bytes = self._free_bytes(self._folder)
-        bytes_max = pack_line_bytes_max(free_bytes)
         try:
-            if free_bytes < ROOM_BYTES_MIN:
-                memory = io.BytesIO()
-                summary = self._put_together(
-                    memory, tenant, sources, batches, bytes_max
-                )
-                self._store.put(key, memory.getvalue())
-            else:
-                with path.open("wb") as sink:
-                    summary = self._put_together(
-                        sink, tenant, sources, batches, bytes_max
-                    )
+            summary = self._on_disk(path, writer_of, batches)
+            if summary is not None:
                 self._store.put(key, path)
         finally:
             path.unlink(missing_ok=True)
+        if summary is None:
+            memory = io.BytesIO()
+            summary = _put_together(writer_of(memory), batches, PACK_BYTES_MIN)
+            self._store.put(key, memory.getvalue())
         return PackEntry(
             key,
             summary.object_bytes,
@@ -236,65 +268,64 @@ class Flusher:
             summary.chunks,
         )
 
-    def _put_together(
+    def _on_disk(
         self,
-        sink: ByteSink,
-        tenant: str,
-        sources: Sequence[_Source],
+        path: Path,
+        writer_of: Callable[[ByteSink], PackWriter],
         batches: "_Ahead",
-        line_bytes_max: int,
-    ) -> PackSummary:
-        """Write the next batches, until there are so many lines."""
-        writer = PackWriter(
-            sink,
-            tenant=tenant,
-            writer=self._instance_id,
-            metadata_names=sorted({n for s in sources for n in s.metadata_names}),
-            has_rest=any(source.has_rest for source in sources),
-        )
-        line_bytes = 0
-        while batches.has_next and line_bytes < line_bytes_max:
-            batch = batches.take()
-            line_bytes += int(batch.line_bytes().sum())
-            writer.append(batch)
-        return writer.close()
+    ) -> PackSummary | None:
+        """Put the next batches together in a file; None, and all left, without room."""
+        free_bytes = self._free_bytes(self._folder)
+        if batches.met_full_disk or free_bytes < ROOM_BYTES_MIN:
+            return None
+        batches.mark()
+        try:
+            with self._open_pack(path) as sink:
+                return _put_together(
+                    writer_of(sink), batches, pack_bytes_max(free_bytes)
+                )
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            _log.warning(
+                "flush goes on in memory", reason=str(error), free_bytes=free_bytes
+            )
+        batches.rewind()
+        batches.met_full_disk = True
+        return None
 
-    def _batches(
+
+def _put_together(writer: PackWriter, batches: "_Ahead", bytes_max: int) -> PackSummary:
+    """Write the next batches, until there are so many lines and metadata."""
+    written_bytes = 0
+    while batches.has_next and written_bytes < bytes_max:
+        batch = batches.take()
+        written_bytes += batch.total_line_bytes() + batch.total_metadata_bytes()
+        writer.append(batch)
+    return writer.close()
+
+
+class _Ahead:
+    """Batches in file order, sorted and without duplicates, one looked at ahead.
+
+    Attributes:
+        duplicates: entries that were dropped of those taken.
+        met_full_disk: whether what was taken had to be taken again.
+    """
+
+    def __init__(
         self,
         sources: Sequence[_Source],
         streams: Sequence[LabelSet],
         without: frozenset[LabelSet],
-    ) -> Iterator[EntryBatch]:
-        totals = np.zeros(len(streams), np.float64)
-        for source in sources:
-            source.line_bytes_by_number(totals)
-        sizes = [
-            StreamSize(number, labels, int(totals[number]))
-            for number, labels in enumerate(streams)
-            if labels not in without
-        ]
-
-        def timestamps_of(number: int) -> Timestamps:
-            every = Slice((number,))
-            found = [b for s in sources for b in s.read(every, _TIMES_ONLY, streams)]
-            return np.concatenate([batch.timestamp_ns for batch in found])
-
-        for part in slices_of(sizes, timestamps_of):
-            found = [b for s in sources for b in s.read(part, Columns(), streams)]
-            filled = [batch for batch in found if len(batch)]
-            if filled:
-                yield concat(filled)
-            for source in sources:
-                source.release_pages()
-
-
-class _Ahead:
-    """Batches in file order, sorted and without duplicates, one looked at ahead."""
-
-    def __init__(self, batches: Iterator[EntryBatch]) -> None:
-        self._batches = batches
-        self._next = next(batches, None)
-        self.duplicates = 0
+    ) -> None:
+        self._sources = sources
+        self._streams = streams
+        self._slices = self._slices_without(without)
+        self._taken: list[Slice] = []
+        self.duplicates = self._duplicates_marked = 0
+        self.met_full_disk = False
+        self._next = self._read_next()
 
     @property
     def has_next(self) -> bool:
@@ -302,10 +333,53 @@ class _Ahead:
 
     def take(self) -> EntryBatch:
         assert self._next is not None
-        batch, dropped = sort_and_deduplicate(self._next)
+        part, found = self._next
+        self._taken.append(part)
+        batch, dropped = sort_and_deduplicate(found)
         self.duplicates += dropped
-        self._next = next(self._batches, None)
+        for source in self._sources:
+            source.release_pages()
+        self._next = self._read_next()
         return batch
+
+    def mark(self) -> None:
+        """Remember where this is."""
+        self._taken = []
+        self._duplicates_marked = self.duplicates
+
+    def rewind(self) -> None:
+        """Go back to the mark: what was taken since is read anew."""
+        ahead = [] if self._next is None else [self._next[0]]
+        self._slices = chain(self._taken, ahead, self._slices)
+        self._next = None
+        self._taken, self.duplicates = [], self._duplicates_marked
+        self._next = self._read_next()
+
+    def _read_next(self) -> tuple[Slice, EntryBatch] | None:
+        for part in self._slices:
+            found = [batch for batch in self._read(part, Columns()) if len(batch)]
+            if found:
+                return part, concat(found)
+        return None
+
+    def _read(self, part: Slice, columns: Columns) -> Iterator[EntryBatch]:
+        for source in self._sources:
+            yield from source.read(part, columns, self._streams)
+
+    def _slices_without(self, without: frozenset[LabelSet]) -> Iterator[Slice]:
+        totals = np.zeros(len(self._streams), np.float64)
+        for source in self._sources:
+            source.bytes_by_number(totals)
+        sizes = [
+            StreamSize(number, labels, int(totals[number]))
+            for number, labels in enumerate(self._streams)
+            if labels not in without
+        ]
+        return slices_of(sizes, self._timestamps_of)
+
+    def _timestamps_of(self, number: int) -> Timestamps:
+        found = self._read(Slice((number,)), _TIMES_ONLY)
+        return np.concatenate([batch.timestamp_ns for batch in found])
 
 
 def _new_ulid(now_ns: int) -> str:

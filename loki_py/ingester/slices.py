@@ -16,17 +16,20 @@ from loki_py.ingester.selection import FIRST_NS, LAST_NS
 from loki_py.model.batch import Timestamps
 from loki_py.model.labels import LabelSet
 
-SLICE_LINE_BYTES = 8 << 20
-"""Lines of one slice, about; one timestamp's entries are never split."""
+SLICE_BYTES = 8 << 20
+"""Lines and metadata of one slice, about; one timestamp's entries are never split."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSize:
-    """What a flush has of one stream; streams are numbered for the flush."""
+    """What a flush has of one stream; streams are numbered for the flush.
+
+    `size_bytes` is that of lines and metadata.
+    """
 
     number: int
     labels: LabelSet
-    line_bytes: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def slices_of(
     sizes: Sequence[StreamSize],
     timestamps_of: Callable[[int], Timestamps],
     *,
-    slice_bytes: int = SLICE_LINE_BYTES,
+    slice_bytes: int = SLICE_BYTES,
 ) -> Iterator[Slice]:
     """Yield the slices in file order.
 
@@ -54,16 +57,16 @@ def slices_of(
     waiting: list[int] = []
     waiting_bytes = 0
     for size in sorted(sizes, key=lambda each: file_order_of(each.labels)):
-        if waiting and waiting_bytes + size.line_bytes > slice_bytes:
+        if waiting and waiting_bytes + size.size_bytes > slice_bytes:
             yield Slice(tuple(waiting))
             waiting, waiting_bytes = [], 0
-        if size.line_bytes > slice_bytes:
+        if size.size_bytes > slice_bytes:
             yield from _slices_of_one(
                 size, timestamps_of(size.number), slice_bytes=slice_bytes
             )
             continue
         waiting.append(size.number)
-        waiting_bytes += size.line_bytes
+        waiting_bytes += size.size_bytes
     if waiting:
         yield Slice(tuple(waiting))
 
@@ -71,7 +74,7 @@ def slices_of(
 def _slices_of_one(
     size: StreamSize, timestamp_ns: Timestamps, *, slice_bytes: int
 ) -> Iterator[Slice]:
-    count = -(-size.line_bytes // slice_bytes)
+    count = -(-size.size_bytes // slice_bytes)
     ordered = np.sort(timestamp_ns)
     cuts = ordered[np.linspace(0, len(ordered), count, endpoint=False, dtype=int)[1:]]
     edges = [FIRST_NS, *np.unique(cuts).tolist(), LAST_NS]

@@ -1,15 +1,19 @@
 """A flush that fails leaves entries where they are, and nothing else behind."""
 
 import errno
+import io
+import random
 
+import pyarrow.parquet as pq
 import pytest
-from test_ingester_service import THREE, Cell, expected, rows_of
+from test_ingester_service import THREE, A, Cell, expected, rows_of
 
+from loki_py.chunks.pack_writer import PackWriter
 from loki_py.errors import Unavailable
 from loki_py.ingester.flusher import (
-    PACK_LINE_BYTES_MAX,
-    PACK_LINE_BYTES_MIN,
-    pack_line_bytes_max,
+    PACK_BYTES_MAX,
+    PACK_BYTES_MIN,
+    pack_bytes_max,
 )
 from loki_py.storage.memory import MemoryStore
 
@@ -54,6 +58,81 @@ async def test_full_disk_needs_no_room_to_be_flushed(tmp_path):
 
         assert await rows_of(ingester) == expected(cell, *THREE)
     assert len(cell.flushed) == 1
+
+
+class FullFile(io.FileIO):
+    """A file on a disk with so much room."""
+
+    def __init__(self, path, room_bytes):
+        super().__init__(path, "w")
+        self._room_bytes = room_bytes
+
+    def write(self, data):
+        self._room_bytes -= len(data)
+        if self._room_bytes < 0:
+            raise OSError(errno.ENOSPC, "no room")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("room_bytes", [0, 5_000])
+async def test_flush_that_meets_a_full_disk_goes_on_in_memory(
+    tmp_path, monkeypatch, room_bytes
+):
+    """From where the pack began; what others wrote meanwhile fills a disk too."""
+    monkeypatch.setattr(
+        "loki_py.ingester.slices.slices_of.__kwdefaults__", {"slice_bytes": 900}
+    )
+    monkeypatch.setitem(PackWriter.__init__.__kwdefaults__, "row_group_bytes", 900)
+    cell = Cell(tmp_path)
+    opened = []
+
+    def open_pack(path):
+        opened.append(FullFile(path, room_bytes))
+        return opened[-1]
+
+    rows = [(0, n, random.Random(n).randbytes(450).hex()) for n in range(10)]
+    async with cell.ingester() as ingester:
+        for _ in range(2):
+            await ingester.push("t", cell.batch(*rows, streams=(A,)))
+            await cut(ingester)
+        ingester._flusher._open_pack = open_pack
+        await ingester.flush()
+        (record,) = ingester._blocks.records.values()
+        left = list((tmp_path / "flush").iterdir())
+
+    assert len(opened) == 1
+    assert left == []
+    assert record.duplicates == len(rows)
+    assert lines_of_packs(cell) == [line for _, _, line in rows]
+
+
+def lines_of_packs(cell):
+    packs = [io.BytesIO(cell.store.get(key)) for key in cell.store.list("t/packs/")]
+    return [line for pack in packs for line in pq.read_table(pack)["line"].to_pylist()]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_packs_are_bounded_where_metadata_outweighs_lines(
+    tmp_path, monkeypatch, is_full
+):
+    """What a full disk has no room for is as much as both together."""
+    monkeypatch.setattr(
+        "loki_py.ingester.slices.slices_of.__kwdefaults__", {"slice_bytes": 10_000}
+    )
+    monkeypatch.setattr("loki_py.ingester.flusher.PACK_BYTES_MIN", 10_000)
+    monkeypatch.setattr("loki_py.ingester.flusher.PACK_BYTES_MAX", 10_000)
+    cell = Cell(tmp_path)
+    rows = [(n % 2, n, "ok") for n in range(100)]
+    values = [random.Random(n).randbytes(500).hex() for n in range(100)]
+    async with cell.ingester() as ingester:
+        await ingester.push("t", cell.batch(*rows, m=values))
+        if is_full:
+            ingester._flusher._free_bytes = lambda _: 0
+        await ingester.flush()
+    sizes = [len(cell.store.get(key)) for key in cell.store.list("t/packs/")]
+
+    assert 5 <= len(sizes) <= 12
+    assert max(sizes) < 30_000
 
 
 async def test_flush_whose_record_finds_no_room_is_done(tmp_path):
@@ -110,12 +189,12 @@ async def cut(ingester):
 
 
 @pytest.mark.parametrize(
-    ("free_bytes", "line_bytes_max"),
+    ("free_bytes", "bytes_max"),
     [
-        (0, PACK_LINE_BYTES_MIN),
+        (0, PACK_BYTES_MIN),
         (100 << 20, 50 << 20),
-        (1 << 40, PACK_LINE_BYTES_MAX),
+        (1 << 40, PACK_BYTES_MAX),
     ],
 )
-def test_pack_fits_on_a_disk_that_is_nearly_full(free_bytes, line_bytes_max):
-    assert pack_line_bytes_max(free_bytes) == line_bytes_max
+def test_pack_fits_on_a_disk_that_is_nearly_full(free_bytes, bytes_max):
+    assert pack_bytes_max(free_bytes) == bytes_max
