@@ -131,7 +131,7 @@ def test_quantiles_do_not_depend_on_the_way(samples, quantile, many):
             lower, weight = int(rank), rank - int(rank)
             upper = min(lower + 1, len(inside) - 1)
             want = inside[lower] * (1 - weight) + inside[upper] * weight
-            np.testing.assert_equal(value, want)
+            assert value == want or (np.isnan(value) and np.isnan(want))
 
 
 @pytest.mark.parametrize("longest", [3, 60])
