@@ -1,6 +1,7 @@
 """Properties of the source itself: layers, purity, size, docstrings."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,12 @@ def test_source_is_small_and_documented(path, name):  # noqa: ARG001
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = node.end_lineno - node.lineno + 1
             assert length <= FUNCTION_LINES_MAX, f"{node.name} is {length} lines"
+
+
+@pytest.mark.parametrize("package", sorted(ROOT.glob("*/**/__init__.py")), ids=str)
+def test_package_says_in_which_order_its_modules_are_read(package):
+    """All of them have their place there."""
+    named = re.findall(r"`(\w+)`", ast.get_docstring(ast.parse(package.read_text())))
+    modules_there = {path.stem for path in package.parent.glob("*.py")} - {"__init__"}
+
+    assert modules_there <= {*named, "logproto_pb2"}, modules_there - {*named}

@@ -2,6 +2,6 @@
 
 Reading order: `stream_table`, `head`, `generation`, `state`, `admission`, `rejections`,
 `selection`, `cut`, `slices`, `flush_record` and `flush_policy` decide; `blockstore`,
-`block_units`, `cells`, `select`, `cutter`, `flusher`, `flush_scheduler`, `recovery`
-and `service` act.
+`block_search`, `block_units`, `cells`, `select`, `tails`, `cutter`, `flusher`,
+`flush_scheduler`, `handover`, `receiving`, `recovery`, `metrics` and `service` act.
 """

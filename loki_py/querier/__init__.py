@@ -1,7 +1,10 @@
 """Answer questions from ingesters and object storage.
 
 Reading order: `requests`, `stats`; `limits`, `selectors`, `texts`; `pack_units`,
-`overlap`, `wrapped_unit`, `merge`, `shares`, `likeness`, `remembered`; `fairness`;
-then what does I/O: `leaf_run`, `executor`, `store_reader`, `sources`, `federation`,
-`service`.
+`overlap`, `wrapped_unit`, `small_units`, `merge`, `shares`, `likeness`, `remembered`,
+`replica_units`; `plan_leaf`, `fairness`; `volume` and `detected_fields` (what Grafana
+asks beside queries), `tail_entries` and `tail_hold` (tails); then what does I/O:
+`leaf_run`, `executor`, `store_reader`, `index_repair`, `replicated`,
+`replicated_feed`, `served_leaves`, `sources`, `federation`, `service`,
+`index_service`, `tail`.
 """
