@@ -80,6 +80,7 @@ async def test_nobody_waits_at_an_outbox_that_is_closed():
     outbox.close()
 
     await ended(thread)
+    assert not thread.is_alive()
 
 
 async def test_nobody_waits_on_the_loop_that_sends():
